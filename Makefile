@@ -1,0 +1,49 @@
+# Everything a user types. `make` alone says what there is.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint format lock clean
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# DVC and TensorFlow start several times faster from byte-code, and some machines forbid writing it.
+unexport PYTHONDONTWRITEBYTECODE
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: .venv/ready ## Make .venv with the locked packages
+
+# uv installs what requirements.lock names, from the index that pip is configured for, and compiles it to byte-code.
+.venv/ready: requirements.lock bootstrap.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Glyphline needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v[0]}.{v[1]}. Name another with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
+	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}}"; \
+	  if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	  .venv/bin/uv pip install --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
+	touch $@
+
+repro: setup ## Set up, then bring data, models, metrics and plots up to date
+	dvc repro
+
+test: setup ## Set up, then run the test suite
+	python -m pytest
+
+lint: setup ## Check format, style and types
+	ruff format --check .
+	ruff check .
+	mypy
+
+format: setup ## Rewrite the code in the project's format
+	ruff format .
+	ruff check --fix .
+
+lock: setup ## Resolve pyproject.toml anew into the two lock files
+	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+clean: ## Remove what can be rebuilt: .venv, data, models, plots and DVC's cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/raw data/prepared data/evaluation models/*.keras models/*.json plots runs .dvc/cache .dvc/tmp
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,132 @@
+"""IDX and npz files to arrays, refusing what is not what it says.
+
+IDX, after http://yann.lecun.com/exdb/mnist/: two zero bytes, one byte for the type (0x08: unsigned byte), one for the
+rank, each dimension as a big-endian 32-bit integer, then the values, last dimension fastest.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphline.errors import FormatError
+
+IMAGES_MAGIC = 0x00000803
+LABELS_MAGIC = 0x00000801
+SIDE = 28
+_GZIP_MAGIC = b"\x1f\x8b"
+_NPZ_KEY = "arr_0"
+_NPY_HEADER_LIMIT = 4096  # bytes; NumPy writes 128 for arrays of these ranks
+
+
+def read_images(path: Path, count: int) -> NDArray[np.uint8]:
+    """Read `count` images: (count, 28, 28) uint8, 0-255.
+
+    Raises FormatError where the file is not exactly that; reads no more than that many bytes of it.
+    """
+    return _read(path, (count, SIDE, SIDE), IMAGES_MAGIC)
+
+
+def read_labels(path: Path, count: int, class_count: int) -> NDArray[np.uint8]:
+    """Read `count` labels: (count,) uint8, 0 to class_count - 1. Raises FormatError as read_images does."""
+    labels = _read(path, (count,), LABELS_MAGIC)
+    if labels.size and labels.max() >= class_count:
+        raise FormatError(
+            f"{path}: label {labels.max()} at position {labels.argmax()} is not one of the {class_count} classes "
+            f"0 to {class_count - 1}"
+        )
+    return labels
+
+
+def decompressed(path: Path) -> BinaryIO:
+    """The content of a file, gzipped or not, as a stream."""
+    with path.open("rb") as start:
+        is_gzip = start.read(2) == _GZIP_MAGIC
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
+
+
+def _read(path: Path, shape: tuple[int, ...], magic: int) -> NDArray[np.uint8]:
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path, shape)
+        return _read_idx(path, shape, magic)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path}: the compressed data is damaged or cut short ({error})") from None
+
+
+def _read_idx(path: Path, shape: tuple[int, ...], expected_magic: int) -> NDArray[np.uint8]:
+    header_bytes = 4 + 4 * len(shape)
+    value_count = int(np.prod(shape))
+    with decompressed(path) as stream:
+        header = stream.read(header_bytes)
+        if len(header) < 4:
+            raise FormatError(f"{path}: {len(header)} bytes are too few for an IDX file")
+        (magic,) = struct.unpack(">I", header[:4])
+        if magic != expected_magic:
+            kinds = {IMAGES_MAGIC: "images", LABELS_MAGIC: "labels"}
+            hint = f"; this is a file of {kinds[magic]}" if magic in kinds else ""
+            raise FormatError(
+                f"{path}: IDX magic {magic:#010x} is not that of {kinds[expected_magic]} ({expected_magic:#010x}){hint}"
+            )
+        if len(header) < header_bytes:
+            raise FormatError(f"{path}: the IDX header ends after {len(header)} of {header_bytes} bytes")
+        dimensions = struct.unpack(f">{len(shape)}I", header[4:])
+        if dimensions != shape:
+            raise FormatError(f"{path}: the IDX dimensions are {dimensions}, expected {shape}")
+        values = stream.read(value_count)
+        surplus = stream.read(1)
+    if len(values) != value_count or surplus:
+        found = "more" if surplus else f"{len(values):,}"
+        raise FormatError(f"{path}: {value_count:,} values announced, {found} found")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _read_npz(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    member = f"{_NPZ_KEY}.npy"
+    with zipfile.ZipFile(path) as archive:
+        if archive.namelist() != [member]:
+            raise FormatError(f"{path}: expected the one array {_NPZ_KEY!r}, found {_shortened(archive.namelist())}")
+        # The declared size bounds what zipfile will unpack, so a bomb is refused before it goes off.
+        declared = archive.getinfo(member).file_size
+        value_count = int(np.prod(shape))
+        if not value_count < declared <= value_count + _NPY_HEADER_LIMIT:
+            raise FormatError(
+                f"{path}: {_NPZ_KEY!r} takes {declared:,} bytes, which an array of shape {shape} of uint8 does not"
+            )
+        with archive.open(member) as stream:
+            try:
+                found_shape, found_dtype = _npy_header(stream)
+            except (ValueError, TypeError, SyntaxError) as error:
+                raise FormatError(f"{path}: {_NPZ_KEY!r} is not an npy array ({error})") from None
+            if found_dtype != np.uint8 or found_shape != shape:
+                raise FormatError(
+                    f"{path}: {_NPZ_KEY!r} is {found_dtype} of shape {found_shape}, expected uint8 of {shape}"
+                )
+            values = stream.read(value_count)
+            surplus = stream.read(1)
+    if len(values) != value_count or surplus:
+        raise FormatError(f"{path}: {_NPZ_KEY!r} does not hold the {value_count:,} values it announces")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Shape and dtype of an npy stream in C order, of format 1.0, the one NumPy writes for plain arrays."""
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"npy format {version} instead of (1, 0)")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER_LIMIT)
+    if fortran_order and len(shape) > 1:
+        raise ValueError("the values are in Fortran order")
+    return shape, dtype
+
+
+def _shortened(names: list[str]) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown or "nothing"

@@ -1,0 +1,145 @@
+"""The schema of params.yaml, and its only reader."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from glyphline.errors import ParamsError
+
+IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Preprocess(_Section):
+    """How the training images are divided."""
+
+    validation_fraction: float = Field(gt=0, lt=1, description="share of the training images held out")
+
+
+class Variant(_Section):
+    """One network and how it is trained. What is left out takes the default given here.
+
+    The layers are, in this order: for each entry of `filters` a convolution (and its pooling), dropout, flatten,
+    for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
+    """
+
+    filters: list[PositiveInt] = Field(default=[], description="filters of each convolution; [] for none")
+    kernel_size: PositiveInt = Field(default=3, description="side of the convolutions' kernels, pixels")
+    pooling: Literal["each", "last", "none"] = Field(
+        default="each", description="2x2 max pooling after each convolution, after the last one, or none"
+    )
+    convolution_dropout: Rate = Field(default=0.0, description="after the convolutions, before flatten")
+    first_convolution_l2: float = Field(
+        default=0.0, ge=0, description="L2 penalty on kernel and bias of the first convolution"
+    )
+    dense: list[PositiveInt] = Field(default=[], description="units of each hidden dense layer; [] for none")
+    dense_dropout: Rate = Field(default=0.0, description="after each hidden dense layer")
+    activation: Literal["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "silu"] = "relu"
+    initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"] = "glorot_uniform"
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "adadelta", "adagrad", "nadam"] = "adam"
+    learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
+    batch_size: PositiveInt = 128
+    epochs: PositiveInt
+    early_stopping: PositiveInt | None = Field(
+        default=None,
+        description="stop after this many epochs without a lower validation loss and restore the best weights",
+    )
+
+    @model_validator(mode="after")
+    def _images_outlast_the_convolutions(self) -> Variant:
+        side = IMAGE_SIDE
+        for depth, _ in enumerate(self.filters, start=1):
+            side -= self.kernel_size - 1
+            if self.pooling == "each" or (self.pooling == "last" and depth == len(self.filters)):
+                side //= 2
+            if side < 1:
+                raise ValueError(
+                    f"convolution {depth} of {len(self.filters)} leaves nothing of a "
+                    f"{IMAGE_SIDE}x{IMAGE_SIDE} image; give fewer filters, a smaller kernel_size or less pooling"
+                )
+        if self.first_convolution_l2 and not self.filters:
+            raise ValueError("first_convolution_l2 needs a convolution, and filters is empty")
+        return self
+
+
+class Params(_Section):
+    """Everything that params.yaml says."""
+
+    seed: int = Field(ge=0, lt=2**32, description="of the splits, the initial weights, dropout and shuffling")
+    dataset: str = Field(description="a name that glyphline/datasets.py knows")
+    limit: PositiveInt | None = Field(
+        default=None, description="how many training images to use, stratified; null for all"
+    )
+    preprocess: Preprocess
+    variants: dict[VariantName, Variant] = Field(min_length=1)
+
+
+def load_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises ParamsError, one line for each thing that is wrong, with the key it is about.
+    """
+    return parse_params(_read_yaml(path), source=str(path))
+
+
+def parse_params(values: Any, source: str) -> Params:
+    """Check a mapping as read from params.yaml; `source` is what an error calls the file. Raises ParamsError."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(detail)}" for detail in error.errors()]
+        raise ParamsError("\n".join(lines)) from None
+
+
+def _read_yaml(path: Path) -> Any:
+    # YAML 1.2, as DVC reads it: 1e-3 is a number here, and `no` a string.
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: there is no such file; run from the repository's root") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: byte {error.start} is not UTF-8 text") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        problem = " ".join(str(error.problem).split())
+        raise ParamsError(f"{path}: line {line} is not YAML: {problem}") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _explain(detail: Any) -> str:
+    """One error of pydantic's as a sentence that names the key."""
+    location = [str(part) for part in detail["loc"] if part != "[key]"]
+    key = ".".join(location) or "the file"
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{key}: unknown key; {advice}"
+    if detail["type"] == "missing":
+        return f"{key}: this key is missing"
+    if detail["type"] == "string_pattern_mismatch":
+        return f"{key}: a variant's name is a lower-case letter, then lower-case letters, digits and _"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key}: {message[0].lower()}{message[1:]}, but it is {detail['input']!r}"
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {"preprocess": Preprocess, "variants": Variant}
+    section = sections[location[0]] if location else Params
+    return list(section.model_fields)

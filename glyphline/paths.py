@@ -1,0 +1,46 @@
+"""Where things lie, relative to the repository's root. dvc.yaml declares the same paths."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+SCHEMA = Path("data/params.schema.json")
+DOWNLOADS = Path("data/downloads")
+
+RAW = Path("data/raw")
+RAW_TRAIN = RAW / "train.npz"
+RAW_TEST = RAW / "test.npz"
+DATASET_CARD = RAW / "dataset.json"
+
+PREPARED = Path("data/prepared")
+MODELS = Path("models")
+LAYERS = Path("data/layers")
+TRAIN_METRICS = Path("metrics/train")
+HISTORY = Path("metrics/history")
+
+TEST_METRICS = Path("metrics/test.json")
+PER_CLASS = Path("metrics/per_class.csv")
+PREDICTIONS = Path("metrics/predictions.csv")
+EVALUATION = Path("data/evaluation")
+
+PLOTS = Path("plots")
+RUNS = Path("runs")
+
+
+def model(variant: str) -> Path:
+    """The trained network of a variant."""
+    return MODELS / f"{variant}.keras"
+
+
+def layers(variant: str) -> Path:
+    """The table of a variant's layers: shapes, parameters, multiply-adds."""
+    return LAYERS / f"{variant}.csv"
+
+
+def train_metrics(variant: str) -> Path:
+    """Loss and accuracy of a variant on the train and validation splits."""
+    return TRAIN_METRICS / f"{variant}.json"
+
+
+def history(variant: str) -> Path:
+    """Loss and accuracy of a variant after each epoch."""
+    return HISTORY / f"{variant}.csv"

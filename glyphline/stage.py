@@ -1,0 +1,87 @@
+"""What every stage does around its story: refuse politely, and record when and where it ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from glyphline import paths
+from glyphline.errors import GlyphlineError
+
+_VERSIONS_OF = ("tensorflow", "keras", "numpy", "scikit-learn", "dvc")
+
+
+def run(name: str, story: Callable[[], None]) -> NoReturn:
+    """Run a stage's story and leave the process: 0 when it is told, 1 with a sentence when it cannot be.
+
+    Writes what the run took and on what machine to runs/<name>.json, which is neither a metric nor an output.
+    """
+    try:
+        with _recording(name):
+            story()
+    except GlyphlineError as error:
+        sys.exit(f"{error}")
+    except MemoryError:
+        sys.exit(f"{name}: out of memory; set limit in params.yaml to use fewer images")
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise  # not the operating system's word about a file, so not a user's mishap
+        sys.exit(f"{name}: {error.filename or 'a file'}: {error.strerror}")
+    sys.exit(0)
+
+
+@contextmanager
+def _recording(name: str) -> Iterator[None]:
+    started = datetime.now(UTC)
+    clock = time.perf_counter()
+    yield
+    record = {
+        "stage": name,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 3),
+        "peak_memory_bytes": _peak_memory_bytes(),
+        "machine": machine(),
+    }
+    paths.RUNS.mkdir(exist_ok=True)
+    (paths.RUNS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, object]:
+    """What this runs on: processor, cores this process may use, memory, system, versions."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{package: version(package) for package in _VERSIONS_OF},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _peak_memory_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

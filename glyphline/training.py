@@ -1,0 +1,169 @@
+"""The input pipeline, fit, the history and the saved network."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glyphline.archive import canonicalise
+from glyphline.params import Variant
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+# What Keras calls the columns of a history, and what we do. `loss` is the cross-entropy alone: without an L2 penalty
+# it compares between variants, and with the test loss.
+COLUMNS = {
+    "categorical_crossentropy": "loss",
+    "accuracy": "accuracy",
+    "val_categorical_crossentropy": "validation_loss",
+    "val_accuracy": "validation_accuracy",
+}
+EVALUATION_BATCH = 1000
+DIGITS = 6  # decimals kept in tables and metrics
+
+
+@dataclass(frozen=True)
+class Examples:
+    """images: (n, 28, 28, 1) float32, 0-1. labels: (n, classes) float32, one-hot."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, folder: Path) -> Examples:
+        """Read what preprocess wrote, without loading the images into memory yet."""
+        return cls(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
+
+
+def make_deterministic(seed: int) -> None:
+    """Import TensorFlow, seed Python, NumPy and TensorFlow, and let only deterministic kernels run."""
+    with _quiet_start():
+        import keras
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+    tf.get_logger().setLevel("ERROR")  # not the advice about retracing: every variant is a function of its own
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Drop what TensorFlow's C++ side prints while it starts: a page about GPUs that most machines do not have."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silence)
+
+
+def batches(examples: Examples, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+    """(images, labels) in batches, the last one as large as what is left.
+
+    With a seed the order changes from epoch to epoch, the same way in every run. Positions are shuffled and
+    gathered by the batch, and tf.data's autotuner is off: it would delay the end of every pass by seconds.
+    """
+    import tensorflow as tf
+
+    images, labels = tf.constant(examples.images), tf.constant(examples.labels)
+    positions = tf.data.Dataset.range(len(examples.labels))
+    if shuffle_seed is not None:
+        positions = positions.shuffle(len(examples.labels), seed=shuffle_seed, reshuffle_each_iteration=True)
+    dataset = positions.batch(batch_size).map(lambda chosen: (tf.gather(images, chosen), tf.gather(labels, chosen)))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.prefetch(2).with_options(options)
+
+
+def train(network: keras.Model, variant: Variant, train: Examples, validation: Examples, seed: int) -> pd.DataFrame:
+    """Fit a compiled network and return its history, one row an epoch (from 1), columns COLUMNS' values.
+
+    With early stopping the network ends with the weights of its best epoch, else with those of the last.
+    """
+    import keras
+
+    callbacks: list[keras.callbacks.Callback] = []
+    if variant.early_stopping is not None:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor="val_categorical_crossentropy",
+                mode="min",
+                patience=variant.early_stopping,
+                restore_best_weights=True,
+            )
+        )
+    on_terminal = sys.stdout.isatty()
+    if not on_terminal:
+        callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_line_printer(variant.epochs)))
+    fitted = network.fit(
+        batches(train, variant.batch_size, shuffle_seed=seed),
+        validation_data=batches(validation, EVALUATION_BATCH),
+        epochs=variant.epochs,
+        callbacks=callbacks,
+        shuffle=False,  # batches() does
+        verbose="auto" if on_terminal else 0,
+    )
+    history = pd.DataFrame(fitted.history)[list(COLUMNS)].rename(columns=COLUMNS).round(DIGITS)
+    history.insert(0, "epoch", range(1, len(history) + 1))
+    return history
+
+
+def _line_printer(epochs: int) -> Any:
+    def print_line(epoch: int, logs: dict[str, float]) -> None:
+        cells = ", ".join(f"{ours} {logs[theirs]:.4f}" for theirs, ours in COLUMNS.items())
+        print(f"epoch {epoch + 1}/{epochs}: {cells}", flush=True)
+
+    return print_line
+
+
+def best_epoch(history: pd.DataFrame) -> int:
+    """The epoch, from 1, with the lowest validation loss; the first of equals."""
+    return int(history["epoch"].iloc[int(history["validation_loss"].to_numpy().argmin())])
+
+
+def summary(history: pd.DataFrame, early_stopping: bool) -> dict[str, Any]:
+    """Loss and accuracy of the network as saved: after its best epoch with early stopping, else after the last."""
+    best = best_epoch(history)
+    saved = history.set_index("epoch").loc[best if early_stopping else history["epoch"].iloc[-1]]
+    return {
+        "train": {"accuracy": saved["accuracy"], "loss": saved["loss"]},
+        "validation": {"accuracy": saved["validation_accuracy"], "loss": saved["validation_loss"]},
+        "best_epoch": best,
+        "epochs": len(history),
+    }
+
+
+def save(network: keras.Model, path: Path) -> None:
+    """Write the network, optimiser state included, as a `.keras` file with the same bytes for the same network."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    network.save(path)
+    canonicalise(path)
+
+
+def predict(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Load a saved network and return its probabilities, (n, classes) float32, for (n, 28, 28, 1) images."""
+    import keras
+
+    network = keras.saving.load_model(path, compile=False)
+    unlabelled = np.zeros((len(images), 1), np.float32)
+    probabilities: NDArray[np.float32] = network.predict(
+        batches(Examples(images, unlabelled), EVALUATION_BATCH), verbose=0
+    )
+    return probabilities

@@ -1,0 +1,76 @@
+"""Judge every trained variant on the test set. No other stage opens it, and nothing here chooses."""
+
+import argparse
+import json
+
+import numpy as np
+import pandas as pd
+
+from glyphline import paths, scoring, stage, training
+from glyphline.errors import GlyphlineError
+from glyphline.images import normalise
+from glyphline.params import load_params
+
+WORST_ERRORS = 40  # images kept for each variant's gallery
+
+
+def main() -> None:
+    params = load_params(paths.PARAMS)
+    class_names = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))["class_names"]
+    with np.load(paths.RAW_TEST) as raw:
+        images, labels = raw["images"], raw["labels"]
+    inputs = normalise(images)
+
+    training.make_deterministic(seed=0)  # prediction draws nothing at random
+    metrics = {}
+    predictions = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
+    recalls = []
+    for name in _trained(list(params.variants)):
+        probabilities = training.predict(paths.model(name), inputs)
+        metrics[name] = scoring.score(labels, probabilities)
+        predictions[name] = probabilities.argmax(axis=1)
+        recalls.append(scoring.per_class(labels, probabilities, class_names).assign(variant=name))
+
+        folder = paths.EVALUATION / name
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "probabilities.npy", probabilities)
+        scoring.confusion_table(labels, probabilities, class_names).to_csv(folder / "confusion.csv")
+        worst = scoring.worst_errors(labels, probabilities, WORST_ERRORS)
+        np.savez(
+            folder / "worst_errors.npz",
+            positions=worst,
+            images=images[worst],
+            labels=labels[worst],
+            probabilities=probabilities[worst],
+        )
+        print(_line(name, metrics[name]), flush=True)
+
+    paths.TEST_METRICS.parent.mkdir(exist_ok=True)
+    paths.TEST_METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    predictions.to_csv(paths.PREDICTIONS, index=False)
+    columns = ["variant", "class", "recall", "precision", "n"]
+    pd.concat(recalls)[columns].to_csv(paths.PER_CLASS, index=False)
+
+
+def _trained(names: list[str]) -> list[str]:
+    missing = [name for name in names if not paths.model(name).is_file()]
+    if missing:
+        raise GlyphlineError(
+            f"{paths.model(missing[0])}: this variant is not trained; run: dvc repro train@{missing[0]}"
+        )
+    for stray in sorted({path.stem for path in paths.MODELS.glob("*.keras")} - set(names)):
+        print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
+    return names
+
+
+def _line(name: str, metrics: dict[str, float]) -> str:
+    return (
+        f"{name}: accuracy {metrics['accuracy']:.2%} "
+        f"({metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
+        f"balanced {metrics['balanced_accuracy']:.2%}, loss {metrics['loss']:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    stage.run("evaluate", main)

@@ -1,0 +1,47 @@
+"""Divide the training images into train and validation, and make of each what a network reads.
+
+The test images stay shut here: evaluate prepares them, with the same functions.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphline import paths, stage
+from glyphline.images import Indices, normalise, one_hot, split, subset
+from glyphline.params import load_params
+
+CHUNK = 10_000  # images normalised at a time, to keep the peak of memory low
+
+
+def main() -> None:
+    params = load_params(paths.PARAMS)
+    class_count = len(json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))["class_names"])
+    with np.load(paths.RAW_TRAIN) as raw:
+        images, labels = raw["images"], raw["labels"]
+    kept = subset(labels, params.limit, params.seed)
+    train, validation = split(labels[kept], params.preprocess.validation_fraction, params.seed)
+    for name, positions in (("train", kept[train]), ("validation", kept[validation])):
+        save_split(paths.PREPARED / name, images, labels, positions, class_count)
+        print(f"{name}: {len(positions):,} images")
+
+
+def save_split(
+    folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], positions: Indices, class_count: int
+) -> None:
+    """Write images.npy, (n, 28, 28, 1) float32 0-1, and labels.npy, (n, class_count) float32 one-hot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (len(positions), *images.shape[1:], 1)
+    prepared = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.float32, shape=shape)
+    for start in range(0, len(positions), CHUNK):
+        prepared[start : start + CHUNK] = normalise(images[positions[start : start + CHUNK]])
+    prepared.flush()
+    np.save(folder / "labels.npy", one_hot(labels[positions], class_count))
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    stage.run("preprocess", main)

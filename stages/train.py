@@ -1,0 +1,45 @@
+"""Train one variant on the train split, watched on the validation split."""
+
+import argparse
+import json
+
+import pandas as pd
+
+from glyphline import networks, paths, stage, training
+from glyphline.errors import ParamsError
+from glyphline.params import load_params
+
+
+def main(name: str) -> None:
+    params = load_params(paths.PARAMS)
+    if name not in params.variants:
+        raise ParamsError(
+            f"{paths.PARAMS}: variants.{name}: there is no such variant among {', '.join(params.variants)}"
+        )
+    variant = params.variants[name]
+    train = training.Examples.load(paths.PREPARED / "train")
+    validation = training.Examples.load(paths.PREPARED / "validation")
+
+    training.make_deterministic(params.seed)
+    network = networks.build(variant, train.images.shape[1:], train.labels.shape[1])
+    history = training.train(network, variant, train, validation, params.seed)
+
+    training.save(network, paths.model(name))
+    table = networks.layer_table(network)
+    paths.LAYERS.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(table).to_csv(paths.layers(name), index=False)
+    metrics = training.summary(history, variant.early_stopping is not None) | {
+        "parameters": sum(row["parameters"] for row in table),
+        "multiply_adds": sum(row["multiply_adds"] for row in table),
+    }
+    paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
+    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    paths.HISTORY.mkdir(parents=True, exist_ok=True)
+    history.to_csv(paths.history(name), index=False)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("variant", help="an entry under variants in params.yaml")
+    variant_name = parser.parse_args().variant
+    stage.run(f"train@{variant_name}", lambda: main(variant_name))
