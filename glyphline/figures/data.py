@@ -1,0 +1,109 @@
+"""What the data looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from glyphline.figures.style import (
+    DPI,
+    HEAD,
+    INK,
+    MARGIN,
+    QUIET,
+    TEST,
+    TRAIN,
+    WIDTH,
+    axes_at,
+    mosaic,
+    new_figure,
+    styled,
+    widest,
+    write,
+)
+
+FEW = 16  # classes; more stand in several columns, in smaller pictures
+
+
+@styled
+def examples(images: NDArray[np.uint8], labels: NDArray[np.uint8], class_names: Sequence[str], dataset: str) -> Figure:
+    """A row of examples of each class, spread evenly over the order of the data.
+
+    images: (n, height, width) uint8, 0-255. labels: (n,) uint8.
+    """
+    blocks = 1 if len(class_names) <= FEW else 3
+    tile = 60 / DPI if blocks == 1 else 30 / DPI  # 28 pixels and a frame of 1, enlarged by whole numbers
+    gap, name_width = 0.06, widest(class_names, 9) + 0.12
+    width = (WIDTH - 2 * MARGIN - (blocks - 1) * 0.25) / blocks
+    each = max(1, int((width - name_width) / (tile + gap)))
+    pitch = (width - name_width) / each
+    rows = -(-len(class_names) // blocks)
+    figure = new_figure(
+        f"Examples of the {len(class_names)} classes, from the training images",
+        dataset,
+        HEAD + rows * (tile + gap) + MARGIN,
+    )
+    shown: list[int] = []
+    centres: list[tuple[float, float]] = []
+    for index, name in enumerate(class_names):
+        block, row = divmod(index, rows)
+        left, middle = MARGIN + block * (width + 0.25), HEAD + (row + 0.5) * (tile + gap)
+        write(figure, left + name_width - 0.12, middle, name, ha="right")
+        positions = spread(np.flatnonzero(labels == index), each)
+        shown.extend(positions.tolist())
+        centres.extend((left + name_width + (column + 0.5) * pitch, middle) for column in range(len(positions)))
+    axes = axes_at(figure, MARGIN, HEAD, WIDTH - 2 * MARGIN, rows * (tile + gap), bare=True)
+    mosaic(axes, images[shown], np.array(centres).reshape(-1, 2), tile)
+    return figure
+
+
+def spread(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most `most` of the positions, evenly spaced."""
+    if len(positions) <= most:
+        return positions
+    return positions[np.arange(most) * len(positions) // most]
+
+
+@styled
+def balance(
+    train_counts: NDArray[np.int64], test_counts: NDArray[np.int64], class_names: Sequence[str], dataset: str
+) -> Figure:
+    """How many images of each class the training and the test data have: (classes,) integers each."""
+    fewest, most = int(train_counts.min()), int(train_counts.max())
+    title = f"From {fewest:,} to {most:,} training images" if fewest < most else f"{most:,} training images"
+    classes, name_width = len(class_names), widest(class_names, 8) + 0.15
+    row = 0.28 if classes <= FEW else 0.17
+    figure = new_figure(f"{title} of each class", dataset, HEAD + 0.5 + row * classes + 0.3)
+    width, between = (WIDTH - 2 * MARGIN - name_width - 1.3) / 2, 0.7
+    for position, (name, counts, colour) in enumerate(
+        (("training images, validation included", train_counts, TRAIN), ("test images", test_counts, TEST))
+    ):
+        left, top = MARGIN + name_width + position * (width + between), HEAD + 0.45
+        axes = axes_at(figure, left, top, width, row * classes)
+        axes.barh(range(classes), counts, height=0.72, color=colour)
+        axes.set_ylim(classes - 0.5, -0.5)
+        axes.set_xlim(0, max(int(counts.max()), 1))
+        axes.grid(False)
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(length=0, labelbottom=False, labelsize=8)
+        axes.set_yticks(range(classes), class_names if position == 0 else [])
+        for index, count in enumerate(counts):
+            axes.annotate(
+                f"{count:,}",
+                (count, index),
+                (3, 0),
+                textcoords="offset points",
+                va="center_baseline",
+                size=8 if classes <= FEW else 7,
+                color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                annotation_clip=False,
+            )
+        equal = counts.sum() / classes
+        axes.axvline(equal, color=QUIET, linewidth=0.9, linestyle=(0, (3, 3)))
+        write(figure, left, top - 0.38, f"{name}: {counts.sum():,}", weight="bold")
+        write(figure, left, top - 0.17, f"dashed: equal shares, {equal:,.0f}", size=8, color=QUIET)
+    return figure

@@ -1,0 +1,232 @@
+"""What one variant gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, PowerNorm, to_rgba
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from glyphline.figures.style import (
+    DPI,
+    HEAD,
+    INK,
+    MARGIN,
+    QUIET,
+    RIGHT,
+    WIDTH,
+    WRONG,
+    axes_at,
+    mosaic,
+    new_figure,
+    percent,
+    styled,
+    widest,
+    write,
+)
+
+BESIDE = 12  # classes; with more, the two matrices stand one above the other
+SMALLEST_CELL = 0.29  # inches; smaller ones hold no number
+DIAGONAL = "#DCE9F3"
+Matrix = NDArray[np.float64]
+
+ERRORS = ListedColormap(colormaps["Oranges"](np.linspace(0.08, 0.9, 256)))
+FREQUENT = 18  # confusions that are listed where cells hold no number
+TOTALS = 0.7  # inches to the right of a matrix for the totals of its rows
+
+
+def row_normalised(counts: NDArray[np.int64]) -> Matrix:
+    """Each row of a (classes, classes) matrix divided by its sum: 0-1 float64; a row without images stays 0."""
+    sums = counts.sum(axis=1, keepdims=True)
+    shares: Matrix = np.divide(counts, sums, out=np.zeros(counts.shape), where=sums > 0)
+    return shares
+
+
+@styled
+def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: str, dataset: str) -> Figure:
+    """The confusion matrix, raw and row-normalised, with colour for the errors alone.
+
+    counts: (classes, classes) integers, a row for each true class, a column for each predicted one. Where there are
+    too many classes for numbers in the cells, the most frequent confusions stand in a list below.
+    """
+    classes, n = len(class_names), int(counts.sum())
+    labels = widest(class_names, 8) + 0.1
+    beside = classes <= BESIDE
+    room = (WIDTH - 2 * MARGIN - 0.3) / 2 if beside else WIDTH - 2 * MARGIN
+    side = min(room - labels - (0 if beside else TOTALS), 0.7 * classes)
+    cell = side / classes
+    upright = labels > cell + 0.1
+    above = 0.45 + (labels if upright else 0.2)
+    step = above + side + 0.3
+    frequent = most_frequent(counts) if cell < SMALLEST_CELL else []
+    below = 0.6 + 0.22 * -(-len(frequent) // 3) if frequent else 0.0
+
+    figure = new_figure(
+        f"{variant}: {n - int(np.trace(counts)):,} of {n:,} test images in the wrong class",
+        f"{dataset}. A row for each true class, a column for each predicted one; right in blue, wrong in orange.",
+        HEAD - 0.15 + step * (1 if beside else 2) + below,
+    )
+    shares = 100 * row_normalised(counts)
+    panels = (
+        ("images", counts.astype(np.float64), 0, "images", counts.sum(axis=1)),
+        ("% of the true class", shares, 1, "recall, %", np.diag(shares)),
+    )
+    for position, (name, values, decimals, total, totals) in enumerate(panels):
+        left = MARGIN + labels + (position * (room + 0.3) if beside else 0)
+        top = HEAD - 0.15 + above + (0 if beside else position * step)
+        write(figure, left, top - above + 0.12, name, weight="bold")
+        axes = axes_at(figure, left, top, side, side)
+        norm = _draw_matrix(axes, values, class_names, upright)
+        if cell >= SMALLEST_CELL:
+            _write_cells(axes, values, decimals, norm, room=0.88 * cell)
+        else:
+            _draw_scale(figure, left + side - 2, top - above + 0.06, norm, decimals)
+        if not beside:
+            _write_totals(axes, total, [f"{value:,.{decimals}f}" for value in totals])
+    _write_frequent(figure, figure.get_figheight() - below, frequent, counts, class_names)
+    return figure
+
+
+def most_frequent(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """True and predicted class of the most frequent confusions, the most frequent first; at most FREQUENT."""
+    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:FREQUENT]
+    pairs = [divmod(int(position), len(counts)) for position in order]
+    return [(true, predicted) for true, predicted in pairs if wrong[true, predicted]]
+
+
+def _draw_matrix(axes: Axes, values: Matrix, class_names: Sequence[str], upright: bool) -> PowerNorm:
+    # The diagonal is one colour and out of the scale, which is one of square roots: else 99 % right drown the errors,
+    # and one frequent confusion the others.
+    classes = len(values)
+    diagonal = np.eye(classes, dtype=bool)
+    wrong = np.where(diagonal, 0, values)
+    norm = PowerNorm(0.5, vmin=0, vmax=max(float(wrong.max()), 1.0))
+    colours = ERRORS(norm(wrong))
+    colours[wrong == 0] = to_rgba("white")
+    colours[diagonal] = to_rgba(DIAGONAL)
+    axes.imshow(colours, interpolation="nearest", aspect="auto")
+    axes.grid(False)
+    edges = np.arange(classes + 1) - 0.5
+    for lines in (axes.hlines, axes.vlines):
+        lines(edges, -0.5, classes - 0.5, color="#E4E4E4", linewidth=0.6, clip_on=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(classes), class_names, rotation=90 if upright else 0)
+    axes.set_yticks(range(classes), class_names)
+    return norm
+
+
+def _write_cells(axes: Axes, values: Matrix, decimals: int, norm: PowerNorm, room: float) -> None:
+    """Write the errors and the diagonal into the cells, no wider than `room` inches."""
+    right = np.eye(len(values), dtype=bool)
+    dark = ~right & (np.asarray(norm(values)) > 0.75)
+    # 100.0 would be the one number of four digits.
+    words = {
+        place: f"{value:.{decimals if value < 99.95 else 0}f}"
+        for place, value in np.ndenumerate(values)
+        if value or right[place]
+    }
+    size = min(9.0, 9 * room / widest(words.values(), 9))
+    for (row, column), text in words.items():
+        colour = "white" if dark[row, column] else QUIET if right[row, column] else INK
+        axes.text(column, row, text, ha="center", va="center_baseline", size=size, color=colour)
+
+
+def _draw_scale(figure: Figure, left: float, top: float, norm: PowerNorm, decimals: int) -> None:
+    axes = axes_at(figure, left, top, 2, 0.1)
+    bar = figure.colorbar(ScalarMappable(norm, ERRORS), cax=axes, orientation="horizontal")
+    bar.outline.set_visible(False)
+    most = float(norm.vmax or 0)
+    ticks = [0, round(most / 4, decimals), most]  # a quarter is in the middle: the scale is one of square roots
+    bar.set_ticks(ticks, labels=[f"{tick:.{decimals}f}" for tick in ticks])
+    axes.minorticks_off()
+    axes.tick_params(labelsize=7, length=2, pad=1)
+
+
+def _write_totals(axes: Axes, name: str, totals: Sequence[str]) -> None:
+    """A column to the right of the matrix, a number for each row."""
+    look: dict[str, Any] = {"textcoords": "offset points", "va": "center_baseline", "size": 7, "color": QUIET}
+    axes.annotate(name, (1, 1), (5, 8), xycoords="axes fraction", **look)
+    for row, total in enumerate(totals):
+        axes.annotate(total, (1, row), (5, 0), xycoords=axes.get_yaxis_transform(), **look)
+
+
+def _write_frequent(
+    figure: Figure,
+    top: float,
+    frequent: Sequence[tuple[int, int]],
+    counts: NDArray[np.int64],
+    class_names: Sequence[str],
+) -> None:
+    if not frequent:
+        return
+    write(figure, MARGIN, top + 0.12, "most frequent confusions, true → predicted", weight="bold")
+    shares = row_normalised(counts)
+    rows = -(-len(frequent) // 3)
+    for position, (true, predicted) in enumerate(frequent):
+        words = (
+            f"{class_names[true]} → {class_names[predicted]}   {counts[true, predicted]:,} "
+            f"({percent(shares[true, predicted])} of {class_names[true]})"
+        )
+        column, row = divmod(position, rows)
+        write(figure, MARGIN + column * (WIDTH - 2 * MARGIN) / 3, top + 0.38 + 0.22 * row, words)
+
+
+@styled
+def worst_errors(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    class_names: Sequence[str],
+    *,
+    errors: int,
+    n: int,
+    variant: str,
+    dataset: str,
+) -> Figure:
+    """A gallery of wrongly classified test images, each with its true and its predicted class.
+
+    images: (shown, height, width) uint8, 0-255. labels: (shown,) true classes. probabilities: (shown, classes)
+    float32. errors of n test images were wrong; those shown are the first of them, in this order.
+    """
+    shown = len(images)
+    predicted = probabilities.argmax(axis=1)
+    if errors == 0:
+        title = f"{variant}: no errors on {n:,} test images"
+    elif shown < errors:
+        title = f"{variant}: the {shown} most confident of {errors:,} errors on {n:,} test images"
+    else:
+        title = f"{variant}: all {errors:,} errors on {n:,} test images, the most confident first"
+    subtitle = f"{dataset}. Above: the true class; below: the class it was taken for, and with which probability."
+    if not shown:
+        figure = new_figure(title, dataset, HEAD + 1)
+        write(figure, WIDTH / 2, HEAD + 0.3, "no errors", size=14, color=QUIET, ha="center")
+        return figure
+    true = [class_names[label] for label in labels]
+    taken = [
+        f"{class_names[label]}  {percent(row[label])}" for label, row in zip(predicted, probabilities, strict=True)
+    ]
+    tile, room = 90 / DPI, WIDTH - 2 * MARGIN  # 28 pixels and a frame of 1, three times as large
+    columns = max(1, int((room + 0.15) / (max(tile, widest(true + taken, 9)) + 0.15)))
+    columns = min(columns, 8)
+    pitch, row_height = room / columns, tile + 0.55
+    rows = -(-shown // columns)
+    figure = new_figure(title, subtitle, HEAD + rows * row_height)
+    place = np.arange(shown)
+    centres = np.stack(
+        [MARGIN + (place % columns + 0.5) * pitch, HEAD + 0.2 + tile / 2 + place // columns * row_height], axis=1
+    )
+    axes = axes_at(figure, MARGIN, HEAD, room, rows * row_height, bare=True)
+    mosaic(axes, images, centres, tile)
+    for (x, y), above, below in zip(centres, true, taken, strict=True):
+        write(figure, x, y - tile / 2 - 0.1, above, ha="center", color=RIGHT)
+        write(figure, x, y + tile / 2 + 0.1, below, ha="center", color=WRONG)
+    return figure

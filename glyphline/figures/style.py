@@ -1,0 +1,206 @@
+"""How every figure looks: its fonts, colours and headline, and where things stand on it.
+
+Places and sizes are in inches from the top left corner of the figure: automatic layouts take as long as the drawing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib import style as matplotlib_style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Arguments = ParamSpec("Arguments")
+
+WIDTH = 9.0  # inches
+DPI = 110  # so that a figure is 990 pixels wide, a little more than a README shows
+MARGIN = 0.3  # inches
+HEAD = 0.95  # inches that the headline takes
+
+# Okabe and Ito's colours, which the colour-blind tell apart too.
+TRAIN = "#0072B2"
+VALIDATION = "#D55E00"
+TEST = "#009E73"
+RIGHT = "#0072B2"
+WRONG = "#D55E00"
+INK = "#222222"
+QUIET = "#6B6B6B"
+FAINT = "#D9D9D9"
+
+_BASE = {
+    "font.family": ["DejaVu Sans", "IPAexGothic"],
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # a $ in the name of a class is a dollar
+    "axes.edgecolor": "#9A9A9A",
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": INK,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "axes.grid": True,
+    "grid.color": "#EBEBEB",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#9A9A9A",
+    "ytick.color": "#9A9A9A",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """matplotlib's defaults with this module's on top, and afterwards whatever was set before."""
+    _register_japanese_font()
+    with matplotlib_style.context(["default", _BASE]):
+        yield
+
+
+def kana_font_path() -> Path:
+    """The IPAexGothic font, which has the kana that the Kuzushiji data sets name their classes with."""
+    # The package that carries it changes rcParams when it is imported, so it is only looked up.
+    package = find_spec("matplotlib_fontja")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("matplotlib_fontja is not installed, and names in kana need its font")
+    return Path(package.origin).parent / "fonts" / "ipaexg.ttf"
+
+
+@functools.cache
+def _register_japanese_font() -> None:
+    font_manager.fontManager.addfont(kana_font_path())
+    # It comes in one weight. Without this, matplotlib takes it for bold text too, and complains each time.
+    font_manager.fontManager.ttflist.append(dataclasses.replace(font_manager.fontManager.ttflist[-1], weight=700))
+
+
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Make `draw` run within house_style()."""
+
+    @functools.wraps(draw)
+    def draw_in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        with house_style():
+            return draw(*args, **kwargs)
+
+    return draw_in_style
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG, its folder made if need be. Equal figures give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with house_style():  # ticks are made when they are drawn
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def new_figure(title: str, subtitle: str, height: float) -> Figure:
+    """An empty figure, WIDTH by `height` inches, with its headline in the uppermost HEAD inches."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    for text, top, size, weight, colour in ((title, 0.3, 13, "bold", INK), (subtitle, 0.58, 9, "normal", QUIET)):
+        fitting = min(1.0, (WIDTH - 2 * MARGIN) / max(widest([text], size, weight), 0.01))
+        write(figure, MARGIN, top, text, size=size * fitting, weight=weight, color=colour)
+    return figure
+
+
+def write(figure: Figure, left: float, top: float, text: str, **properties: Any) -> None:
+    """Write text on the figure, vertically centred at `top`."""
+    height = figure.get_figheight()
+    figure.text(left / WIDTH, 1 - top / height, text, **({"va": "center_baseline"} | properties))
+
+
+def axes_at(
+    figure: Figure,
+    left: float,
+    top: float,
+    width: float,
+    height: float,
+    *,
+    share: Axes | None = None,
+    bare: bool = False,
+) -> Axes:
+    """New axes; `share` gives its limits to them, and `bare` ones have neither frame, grid nor ticks.
+
+    The limits of bare axes are inches too: x from `left`, y from `top` downwards.
+    """
+    whole = figure.get_figheight()
+    box = (left / WIDTH, 1 - (top + height) / whole, width / WIDTH, height / whole)
+    axes = figure.add_axes(box, sharex=share, sharey=share)
+    axes.tick_params(length=3, width=0.8)
+    if bare:
+        axes.set_axis_off()
+        axes.set_xlim(left, left + width)
+        axes.set_ylim(top + height, top)
+    return axes
+
+
+def widest(texts: Iterable[str], size: float, weight: str = "normal") -> float:
+    """The width of the widest of the texts when written, inches."""
+    figure = Figure(dpi=DPI)
+    FigureCanvasAgg(figure)
+    extents = [figure.text(0, 0, text, size=size, weight=weight).get_window_extent() for text in set(texts)]
+    return max((float(extent.width) for extent in extents), default=0.0) / DPI
+
+
+def mosaic(axes: Axes, images: NDArray[np.uint8], centres: NDArray[np.float64], side: float) -> None:
+    """Show images on bare axes, in a thin frame each, black on white.
+
+    images: (n, height, width) uint8, 0 (paper) to 255 (ink). centres: (n, 2), x and y in inches. side: inches.
+    """
+    # One picture a pixel fine instead of n axes: forty axes take a second.
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    columns, rows = round((right - left) * DPI), round((bottom - top) * DPI)
+    canvas = np.zeros((rows, columns), np.uint8)
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=30)
+    pixels = max(1, round(side * DPI))
+    nearest_rows = np.arange(pixels) * framed.shape[1] // pixels
+    nearest_columns = np.arange(pixels) * framed.shape[2] // pixels
+    for image, (x, y) in zip(framed, centres, strict=True):
+        row, column = round((y - top) * DPI - pixels / 2), round((x - left) * DPI - pixels / 2)
+        canvas[row : row + pixels, column : column + pixels] = image[np.ix_(nearest_rows, nearest_columns)]
+    box = (left, right, bottom, top)
+    axes.imshow(canvas, cmap="gray_r", vmin=0, vmax=255, extent=box, aspect="auto", interpolation="nearest")
+
+
+def epoch_ticks(epochs: int, most: int = 8) -> list[int]:
+    """Whole numbers from 1 to `epochs`, evenly spaced but for the first, about `most` of them."""
+    step = next(
+        scale * factor
+        for scale in (10**power for power in range(10))
+        for factor in (1, 2, 5)
+        if math.ceil(epochs / (scale * factor)) <= most
+    )
+    return sorted({1, *range(step, epochs + 1, step)})
+
+
+def percent(fraction: float, decimals: int = 1) -> str:
+    """0.976 to "97.6 %"."""
+    return f"{100 * fraction:.{decimals}f} %"
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """A number with its sign, a true minus; "nan" has none."""
+    return f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}").replace("+nan", "nan")
+
+
+def short(count: float) -> str:
+    """1199882 to "1.2 M"."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * unit:  # what rounds to 1000 k is 1 M
+            return f"{count / unit:.3g} {name}"
+    return f"{count:.3g}"

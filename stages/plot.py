@@ -1,0 +1,73 @@
+"""Draw each variant, all variants side by side, and the data. The test images stay shut."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glyphline import figures, paths, stage
+
+
+def main() -> None:
+    card = _read_json(paths.DATASET_CARD)
+    test = _read_json(paths.TEST_METRICS)
+    train = {variant: _read_json(paths.train_metrics(variant)) for variant in test}
+    histories = {variant: pd.read_csv(paths.history(variant)) for variant in test}
+    best_epochs = {variant: int(train[variant]["best_epoch"]) for variant in test}
+
+    for variant, metrics in test.items():
+        folder = paths.PLOTS / variant
+        curves = figures.curves(histories[variant], best_epochs[variant], variant, card["title"])
+        figures.save(curves, folder / "curves.png")
+        layers = pd.read_csv(paths.layers(variant))
+        figures.save(figures.network(layers, variant, card["title"]), folder / "network.png")
+        draw_mistakes(variant, metrics["n"], card, folder)
+
+    comparison = pd.DataFrame.from_dict(test, orient="index").join(pd.DataFrame.from_dict(train, orient="index"))
+    figures.save(figures.accuracy_vs_cost(comparison, card["title"]), paths.PLOTS / "accuracy_vs_cost.png")
+    figures.save(figures.overfitting(histories, best_epochs, card["title"]), paths.PLOTS / "overfitting.png")
+    draw_data(card, paths.PLOTS / "data")
+    print(f"{paths.PLOTS}: figures of {len(test)} variants and of {card['title']}")
+
+
+def draw_mistakes(variant: str, n: int, card: dict[str, Any], folder: Path) -> None:
+    """confusion.png and errors.png of a variant that was judged on `n` test images."""
+    evaluation = paths.EVALUATION / variant
+    counts = pd.read_csv(evaluation / "confusion.csv", index_col="true").to_numpy(np.int64)
+    confusion = figures.confusion(counts, card["class_names"], variant, card["title"])
+    figures.save(confusion, folder / "confusion.png")
+    with np.load(evaluation / "worst_errors.npz") as worst:
+        gallery = figures.worst_errors(
+            worst["images"],
+            worst["labels"],
+            worst["probabilities"],
+            card["class_names"],
+            errors=int(counts.sum() - np.trace(counts)),
+            n=n,
+            variant=variant,
+            dataset=card["title"],
+        )
+    figures.save(gallery, folder / "errors.png")
+
+
+def draw_data(card: dict[str, Any], folder: Path) -> None:
+    """examples.png and balance.png. The labels of the test images come from the table of predictions."""
+    class_names = card["class_names"]
+    with np.load(paths.RAW_TRAIN) as raw:
+        images, labels = raw["images"], raw["labels"]
+    test_labels = pd.read_csv(paths.PREDICTIONS, usecols=["label"])["label"]
+    figures.save(figures.examples(images, labels, class_names, card["title"]), folder / "examples.png")
+    train_counts, test_counts = (np.bincount(each, minlength=len(class_names)) for each in (labels, test_labels))
+    figures.save(figures.balance(train_counts, test_counts, class_names, card["title"]), folder / "balance.png")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    stage.run("plot", main)
