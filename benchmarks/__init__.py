@@ -1,0 +1,1 @@
+"""What is measured rather than tested; docs/results.md and the pages beside it hold the figures."""

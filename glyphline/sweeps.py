@@ -1,0 +1,117 @@
+"""Experiments, as `dvc exp show --json` lists them, to one table: which parameters varied, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from glyphline.errors import GlyphlineError
+
+METRICS_FILE = "metrics/test.json"
+PARAMS_FILE = "params.yaml"
+EXPERIMENT = "experiment"
+CELL_COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "loss", "n")
+
+
+def read_experiments() -> list[Any]:
+    """What `dvc exp show --json` prints for the current commit. Raises GlyphlineError with DVC's own words."""
+    result = subprocess.run(["dvc", "exp", "show", "--json"], capture_output=True, text=True, check=False)
+    if result.returncode:
+        words = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        raise GlyphlineError(f"dvc exp show: {words[0] if words else result.stderr.strip()}")
+    listing: list[Any] = json.loads(result.stdout)
+    return listing
+
+
+def collect(listing: list[Any], variant: str) -> pd.DataFrame:
+    """One row for each finished experiment that has test metrics of `variant`.
+
+    Columns: experiment (its name), every parameter of the variant, and every parameter outside `variants`, that takes
+    more than one value (`optimizer`, `epochs`, `seed`, ...), then CELL_COLUMNS. Experiments that left the variant as
+    the others did, so that no parameter tells them apart, appear once. Raises GlyphlineError when there is none.
+    """
+    rows = []
+    for experiment in _experiments(listing):
+        scores = _file(experiment, "metrics", METRICS_FILE).get(variant)
+        params = _file(experiment, "params", PARAMS_FILE)
+        if scores and variant in params.get("variants", {}):
+            general = {key: value for key, value in params.items() if key != "variants"}
+            described = _flat(general) | _flat(params["variants"][variant])
+            scored = {key: scores.get(key) for key in CELL_COLUMNS}
+            rows.append({EXPERIMENT: experiment["name"]} | described | scored)
+    if not rows:
+        raise GlyphlineError(
+            f"no finished experiment of this commit has test metrics of {variant!r}; queue some with: "
+            f"dvc exp run --queue -S 'variants.{variant}.epochs=2,5'"
+        )
+    table = pd.DataFrame(rows)
+    # Lists of layers differ as wholes, and pandas cannot compare lists: as text it can.
+    swept = [str(key) for key in table if key not in (EXPERIMENT, *CELL_COLUMNS) and table[key].astype(str).nunique() > 1]
+    columns = [EXPERIMENT, *swept, *CELL_COLUMNS]
+    distinct = table[columns].loc[~table[swept].astype(str).duplicated()] if swept else table[columns].iloc[:1]
+    return distinct.sort_values(swept, key=lambda column: column.map(_order)).reset_index(drop=True)
+
+
+def swept_parameters(table: pd.DataFrame) -> list[str]:
+    """The parameters that vary in a table of collect()."""
+    return [str(column) for column in table.columns if column not in (EXPERIMENT, *CELL_COLUMNS)]
+
+
+def grid(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+    """Two swept parameters as rows and columns of one metric: numbers go down, words across.
+
+    Raises GlyphlineError when not exactly two parameters vary.
+    """
+    swept = swept_parameters(table)
+    if len(swept) != 2:
+        raise GlyphlineError(f"a grid needs two swept parameters, and here vary: {', '.join(swept) or 'none'}")
+    numeric = [pd.api.types.is_numeric_dtype(table[key]) for key in swept]
+    rows, columns = swept if numeric[0] or not numeric[1] else swept[::-1]
+    return table.pivot_table(index=rows, columns=columns, values=metric, aggfunc="first", sort=True)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The table of collect() as Markdown: accuracies in per cent with their intervals."""
+    swept = swept_parameters(table)
+    header = [*swept, "test accuracy, %", "95 % interval", "balanced, %", "loss", "experiment"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for _, row in table.iterrows():
+        cells = [
+            *(str(row[key]) for key in swept),
+            f"{row['accuracy']:.2%}".rstrip("%"),
+            f"{row['accuracy_low']:.2%} to {row['accuracy_high']:.2%}".replace("%", ""),
+            f"{row['balanced_accuracy']:.2%}".rstrip("%"),
+            f"{row['loss']:.4f}",
+            str(row[EXPERIMENT]),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _experiments(listing: list[Any]) -> list[Mapping[str, Any]]:
+    return [
+        {"name": experiment["name"] or experiment["rev"][:7], "data": experiment["revs"][0].get("data") or {}}
+        for baseline in listing
+        for experiment in baseline.get("experiments") or []
+    ]
+
+
+def _file(experiment: Mapping[str, Any], kind: str, path: str) -> dict[str, Any]:
+    content: dict[str, Any] = experiment["data"].get(kind, {}).get(path, {}).get("data") or {}
+    return content
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, before everything else by name."""
+    return (0, value, "") if isinstance(value, int | float) else (1, 0.0, str(value))
