@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format lock clean
+.PHONY: help setup repro test lint format lock pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -44,6 +44,11 @@ lock: setup ## Resolve pyproject.toml anew into the two lock files
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
+pictures: ## Copy the README's pictures out of plots/
+	mkdir -p docs/pictures
+	cp plots/accuracy_vs_cost.png plots/overfitting.png docs/pictures/
+	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
+
 clean: ## Remove what can be rebuilt: .venv, data, models, plots and DVC's cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/raw data/prepared data/evaluation models/*.keras models/*.json plots runs .dvc/cache .dvc/tmp
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots runs .dvc/cache .dvc/tmp
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """The metrics of the current directory's run beside the published figures of the reference studies, as Markdown.
 
-    GLYPHLINE_MIRROR=/path/to/files dvc exp run -S dataset=mnist
-    python -m benchmarks.reference_table
+GLYPHLINE_MIRROR=/path/to/files dvc exp run -S dataset=mnist
+python -m benchmarks.reference_table
 """
 
 from __future__ import annotations

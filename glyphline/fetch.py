@@ -106,6 +106,8 @@ def _copy(file: PublishedFile, mirror: Path, folder: Path) -> None:
         if problem:
             raise _MirrorError(problem)
         partial.replace(folder / file.name)
+    except PermissionError as error:
+        raise _MirrorError(f"{error.filename} may not be read or written") from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -137,6 +139,8 @@ def _download(file: PublishedFile, mirror: str, folder: Path, timeout_seconds: f
         raise _MirrorError(str(error)) from None
     except requests.RequestException as error:
         raise _MirrorError(_reason(error, timeout_seconds)) from None
+    except ValueError as error:  # urllib3's, which requests lets through
+        raise _MirrorError(f"this is not an address: {error}") from None
 
 
 def _reason(error: requests.RequestException, timeout_seconds: float) -> str:

@@ -6,6 +6,7 @@ rank, each dimension as a big-endian 32-bit integer, then the values, last dimen
 
 from __future__ import annotations
 
+import errno
 import gzip
 import struct
 import zipfile
@@ -23,6 +24,8 @@ LABELS_MAGIC = 0x00000801
 SIDE = 28
 _GZIP_MAGIC = b"\x1f\x8b"
 _NPZ_KEY = "arr_0"
+_ENCRYPTED = 0x1  # bit of a zip entry's flags
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
 _NPY_HEADER_LIMIT = 4096  # bytes; NumPy writes 128 for arrays of these ranks
 
 
@@ -57,8 +60,13 @@ def _read(path: Path, shape: tuple[int, ...], magic: int) -> NDArray[np.uint8]:
         if path.suffix == ".npz":
             return _read_npz(path, shape)
         return _read_idx(path, shape, magic)
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path}: the compressed data is damaged or cut short ({error})") from None
+    except _DAMAGE as error:
+        reason = str(error)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        reason = "its directory points outside the file"  # zipfile seeks where a damaged archive says
+    raise FormatError(f"{path}: the compressed data is damaged or cut short ({_brief(reason)})")
 
 
 def _read_idx(path: Path, shape: tuple[int, ...], expected_magic: int) -> NDArray[np.uint8]:
@@ -94,7 +102,10 @@ def _read_npz(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         if archive.namelist() != [member]:
             raise FormatError(f"{path}: expected the one array {_NPZ_KEY!r}, found {_shortened(archive.namelist())}")
         # The declared size bounds what zipfile will unpack, so a bomb is refused before it goes off.
-        declared = archive.getinfo(member).file_size
+        entry = archive.getinfo(member)
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & _ENCRYPTED:
+            raise FormatError(f"{path}: {_NPZ_KEY!r} is packed or encrypted in a way that NumPy does not write")
+        declared = entry.file_size
         value_count = int(np.prod(shape))
         if not value_count < declared <= value_count + _NPY_HEADER_LIMIT:
             raise FormatError(
@@ -103,11 +114,14 @@ def _read_npz(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         with archive.open(member) as stream:
             try:
                 found_shape, found_dtype = _npy_header(stream)
-            except (ValueError, TypeError, SyntaxError) as error:
-                raise FormatError(f"{path}: {_NPZ_KEY!r} is not an npy array ({error})") from None
+            except _DAMAGE:
+                raise
+            except Exception as error:  # NumPy's parser trips over wrong headers in a dozen ways
+                raise FormatError(f"{path}: {_NPZ_KEY!r} is not an npy array ({_brief(str(error))})") from None
             if found_dtype != np.uint8 or found_shape != shape:
                 raise FormatError(
-                    f"{path}: {_NPZ_KEY!r} is {found_dtype} of shape {found_shape}, expected uint8 of {shape}"
+                    f"{path}: {_NPZ_KEY!r} is {_brief(str(found_dtype))} of shape {_brief(str(found_shape))}, "
+                    f"expected uint8 of {shape}"
                 )
             values = stream.read(value_count)
             surplus = stream.read(1)
@@ -125,6 +139,10 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic
     if fortran_order and len(shape) > 1:
         raise ValueError("the values are in Fortran order")
     return shape, dtype
+
+
+def _brief(text: str) -> str:
+    return " ".join(text.split())[:120]
 
 
 def _shortened(names: list[str]) -> str:

@@ -37,6 +37,12 @@ def subset(labels: NDArray[np.uint8], limit: int | None, seed: int) -> Indices:
         return everything
     if limit > len(labels):
         raise DataError(f"limit: {limit:,} training images asked for, and the data set has {len(labels):,}")
+    class_count = len(np.unique(labels))
+    if limit > len(labels) - class_count:
+        raise DataError(
+            f"limit: {limit:,} of {len(labels):,} training images is nearly all of them; leave limit empty to use all, "
+            f"or give at most {len(labels) - class_count:,}"
+        )
     kept, _ = _stratified(everything, labels, limit, seed, "limit")
     return kept
 

@@ -13,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from glyphline.errors import ParamsError
 
 IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
+LONGEST_QUOTATION = 80  # characters of a wrong value that an error repeats
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
@@ -43,7 +44,7 @@ class Variant(_Section):
     )
     convolution_dropout: Rate = Field(default=0.0, description="after the convolutions, before flatten")
     first_convolution_l2: float = Field(
-        default=0.0, ge=0, description="L2 penalty on kernel and bias of the first convolution"
+        default=0.0, ge=0, allow_inf_nan=False, description="L2 penalty on kernel and bias of the first convolution"
     )
     dense: list[PositiveInt] = Field(default=[], description="units of each hidden dense layer; [] for none")
     dense_dropout: Rate = Field(default=0.0, description="after each hidden dense layer")
@@ -118,12 +119,15 @@ def _read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path}: line {line} is not YAML: {problem}") from None
     except YAMLError as error:
         raise ParamsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+    except (ArithmeticError, LookupError, RecursionError, ValueError) as error:
+        # What ruamel.yaml lets through: a thirteenth month, 5,000 digits, thousands of brackets.
+        raise ParamsError(f"{path}: a value in it cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _explain(detail: Any) -> str:
     """One error of pydantic's as a sentence that names the key."""
     location = [str(part) for part in detail["loc"] if part != "[key]"]
-    key = ".".join(location) or "the file"
+    key = ".".join(part if part.isprintable() else ascii(part) for part in location) or "the file"
     if detail["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         close = difflib.get_close_matches(location[-1], known, n=1)
@@ -136,7 +140,15 @@ def _explain(detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{key}: {message}"
-    return f"{key}: {message[0].lower()}{message[1:]}, but it is {detail['input']!r}"
+    return f"{key}: {message[0].lower()}{message[1:]}, but it is {_quoted(detail['input'])}"
+
+
+def _quoted(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of more digits than Python writes out"
+    return text if len(text) <= LONGEST_QUOTATION else f"{text[:LONGEST_QUOTATION]}..."
 
 
 def _known_keys(location: list[str]) -> list[str]:

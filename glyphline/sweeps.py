@@ -50,7 +50,9 @@ def collect(listing: list[Any], variant: str) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     # Lists of layers differ as wholes, and pandas cannot compare lists: as text it can.
-    swept = [str(key) for key in table if key not in (EXPERIMENT, *CELL_COLUMNS) and table[key].astype(str).nunique() > 1]
+    swept = [
+        str(key) for key in table if key not in (EXPERIMENT, *CELL_COLUMNS) and table[key].astype(str).nunique() > 1
+    ]
     columns = [EXPERIMENT, *swept, *CELL_COLUMNS]
     distinct = table[columns].loc[~table[swept].astype(str).duplicated()] if swept else table[columns].iloc[:1]
     return distinct.sort_values(swept, key=lambda column: column.map(_order)).reset_index(drop=True)

@@ -120,7 +120,7 @@ def train(network: keras.Model, variant: Variant, train: Examples, validation: E
         shuffle=False,  # batches() does
         verbose="auto" if on_terminal else 0,
     )
-    history = pd.DataFrame(fitted.history)[list(COLUMNS)].rename(columns=COLUMNS).round(DIGITS)
+    history = pd.DataFrame(fitted.history)[list(COLUMNS)].rename(columns=COLUMNS)
     history.insert(0, "epoch", range(1, len(history) + 1))
     return history
 
@@ -134,19 +134,33 @@ def _line_printer(epochs: int) -> Any:
 
 
 def best_epoch(history: pd.DataFrame) -> int:
-    """The epoch, from 1, with the lowest validation loss; the first of equals."""
-    return int(history["epoch"].iloc[int(history["validation_loss"].to_numpy().argmin())])
+    """The epoch, from 1, with the lowest validation loss, the first of equals; NaN counts as infinite."""
+    losses = history["validation_loss"].fillna(np.inf).to_numpy()
+    return int(history["epoch"].iloc[int(losses.argmin())])
+
+
+def has_diverged(history: pd.DataFrame, early_stopping: bool) -> bool:
+    """Whether the losses of the network as saved are no numbers any more."""
+    row = history[history["epoch"] == best_epoch(history)] if early_stopping else history.tail(1)
+    return not np.isfinite(row.to_numpy()).all()
 
 
 def summary(history: pd.DataFrame, early_stopping: bool) -> dict[str, Any]:
-    """Loss and accuracy of the network as saved: after its best epoch with early stopping, else after the last."""
-    best = best_epoch(history)
-    saved = history.set_index("epoch").loc[best if early_stopping else history["epoch"].iloc[-1]]
+    """Loss and accuracy of the network as saved: after its best epoch with early stopping, else after the last.
+
+    The generalisation gap is validation loss minus train loss. The train loss is Keras' mean over an epoch, weights
+    moving and dropout on, so that the gap can be negative.
+    """
+    by_epoch = history.set_index("epoch")
+    best, last = best_epoch(history), int(by_epoch.index[-1])
+    saved = by_epoch.loc[best if early_stopping else last].round(DIGITS)
+    gap = (by_epoch["validation_loss"] - by_epoch["loss"]).round(DIGITS)
     return {
         "train": {"accuracy": saved["accuracy"], "loss": saved["loss"]},
         "validation": {"accuracy": saved["validation_accuracy"], "loss": saved["validation_loss"]},
+        "generalisation_gap": {"best_epoch": gap[best], "last_epoch": gap[last]},
         "best_epoch": best,
-        "epochs": len(history),
+        "epochs": last,
     }
 
 

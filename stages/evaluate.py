@@ -16,6 +16,7 @@ WORST_ERRORS = 40  # images kept for each variant's gallery
 
 def main() -> None:
     params = load_params(paths.PARAMS)
+    names = _trained(list(params.variants))
     class_names = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))["class_names"]
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
@@ -25,7 +26,7 @@ def main() -> None:
     metrics = {}
     predictions = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
     recalls = []
-    for name in _trained(list(params.variants)):
+    for name in names:
         probabilities = training.predict(paths.model(name), inputs)
         metrics[name] = scoring.score(labels, probabilities)
         predictions[name] = probabilities.argmax(axis=1)

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 
 from glyphline import networks, paths, stage, training
-from glyphline.errors import ParamsError
+from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.params import load_params
 
 
@@ -23,6 +23,11 @@ def main(name: str) -> None:
     training.make_deterministic(params.seed)
     network = networks.build(variant, train.images.shape[1:], train.labels.shape[1])
     history = training.train(network, variant, train, validation, params.seed)
+    if training.has_diverged(history, variant.early_stopping is not None):
+        raise GlyphlineError(
+            f"{paths.PARAMS}: variants.{name}.learning_rate: training went astray, its loss is not a number any more; "
+            "lower the learning rate"
+        )
 
     training.save(network, paths.model(name))
     table = networks.layer_table(network)
@@ -35,7 +40,7 @@ def main(name: str) -> None:
     paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
     paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     paths.HISTORY.mkdir(parents=True, exist_ok=True)
-    history.to_csv(paths.history(name), index=False)
+    history.round(training.DIGITS).to_csv(paths.history(name), index=False)
 
 
 if __name__ == "__main__":

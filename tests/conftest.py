@@ -1,0 +1,89 @@
+"""What several tests need: real digits, and a tiny world in which stages run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+REPOSITORY = Path(__file__).parents[1]
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Write = Callable[..., None]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def bundled() -> tuple[Labelled, Labelled]:
+    """The bundled data, 4,000 training and 1,000 test digits. Not to be written to."""
+    from stages.download import bundled_digits
+
+    parts = bundled_digits()
+    for images, labels in parts:
+        images.setflags(write=False)
+        labels.setflags(write=False)
+    return parts
+
+
+@pytest.fixture(scope="session")
+def digits(bundled: tuple[Labelled, Labelled]) -> Labelled:
+    """1,000 real MNIST digits, 100 of each class: the test part of the bundled data. Not to be written to."""
+    return bundled[1]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, in which no mirror of the user's is set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GLYPHLINE_MIRROR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def write_params(world: Path) -> Write:
+    """Writes a small, right params.yaml into the world; keyword arguments replace its keys."""
+
+    def write(**changes: Any) -> None:
+        values: dict[str, Any] = {
+            "seed": 7,
+            "dataset": "mnist-5k",
+            "limit": 200,
+            "preprocess": {"validation_fraction": 0.25},
+            "variants": {"thin": {"dense": [8], "batch_size": 32, "epochs": 1}},
+        }
+        (world / "params.yaml").write_text(json.dumps(values | changes), encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def run_stage(world: Path) -> Run:
+    """Runs `python -m stages.<name>` in the world, as DVC does."""
+
+    def run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"stages.{name}", *arguments],
+            cwd=world,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def deterministic() -> None:
+    """TensorFlow imported and seeded, as a stage does it before it builds a network."""
+    from glyphline import training
+
+    training.make_deterministic(1234)

@@ -1,0 +1,153 @@
+"""The real `dvc repro` and `dvc exp run` in a scratch clone. The tests run in order and build on each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.pipeline.conftest import REPOSITORY, Clone
+
+VARIANTS = list(YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["variants"])
+RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
+UP_TO_DATE = "Data and pipelines are up to date."
+
+
+def stages_run(output: str) -> set[str]:
+    return set(RUNNING.findall(output))
+
+
+def test_one_command_builds_everything(clone: Clone) -> None:
+    output = clone.dvc("repro").stdout
+    every_stage = {"check", "download", "preprocess", "evaluate", "plot"} | {f"train@{name}" for name in VARIANTS}
+    assert stages_run(output) == every_stage
+    assert list(json.loads(clone.read("metrics/test.json"))) == VARIANTS
+    for name in VARIANTS:
+        for path in (
+            f"models/{name}.keras",
+            f"metrics/train/{name}.json",
+            f"metrics/history/{name}.csv",
+            f"data/evaluation/{name}/confusion.csv",
+            f"plots/{name}/curves.png",
+            f"runs/train@{name}.json",
+        ):
+            assert (clone.root / path).is_file(), path
+
+
+def test_git_sees_the_metrics_and_the_lock_and_nothing_else(clone: Clone) -> None:
+    changed = {line[3:] for line in clone.git("status", "--porcelain", "--untracked-files=all").splitlines()}
+    assert changed, "the small run changed no metric"
+    assert {path for path in changed if not path.startswith("metrics/")} == {"dvc.lock"}
+    clone.commit("Run it")
+
+
+def test_a_second_repro_does_nothing(clone: Clone) -> None:
+    assert UP_TO_DATE in clone.dvc("repro").stdout
+
+
+def test_the_training_set_is_limited_and_the_test_set_is_not(clone: Clone) -> None:
+    scores = json.loads(clone.read("metrics/test.json"))
+    assert {score["n"] for score in scores.values()} == {1000}
+
+
+def test_an_experiment_retrains_the_variant_it_changes_and_no_other(clone: Clone) -> None:
+    before = clone.read("params.yaml")
+    output = clone.dvc("exp", "run", "-S", "variants.mlp.epochs=2").stdout
+    assert stages_run(output) == {"check", "train@mlp", "evaluate", "plot"}
+    assert len(clone.read("metrics/history/mlp.csv").splitlines()) == 1 + 2
+    changed = [
+        (old, new)
+        for old, new in zip(before.splitlines(), clone.read("params.yaml").splitlines(), strict=True)
+        if old != new
+    ]
+    assert changed == [("    epochs: 1", "    epochs: 2")]
+
+
+def test_the_diffs_tell_what_an_experiment_changed(clone: Clone) -> None:
+    params = json.loads(clone.dvc("params", "diff", "--json").stdout)
+    assert params == {"params.yaml": {"variants.mlp.epochs": {"old": 1, "new": 2, "diff": 1}}}
+    metrics = json.loads(clone.dvc("metrics", "diff", "--json").stdout)
+    assert metrics["metrics/train/mlp.json"]["epochs"] == {"old": 1, "new": 2, "diff": 1}
+    assert {key.split(".")[0] for key in metrics["metrics/test.json"]} == {"mlp"}
+    shown = clone.dvc("exp", "show", "--csv", "--only-changed").stdout
+    assert "variants.mlp.epochs" in shown
+
+
+def test_plots_of_two_revisions_lie_over_each_other(clone: Clone) -> None:
+    plots = json.loads(clone.dvc("plots", "diff", "--json").stdout)
+    assert not plots.get("errors")
+    content = json.dumps(plots["data"]["metrics/history/mlp.csv"])
+    assert "HEAD" in content
+    assert "workspace" in content
+    for name in VARIANTS[1:]:
+        assert f"confusion of {name}" in plots["data"]
+
+
+def test_going_back_restores_results_without_training(clone: Clone) -> None:
+    clone.git("checkout", "HEAD", "--", "params.yaml")
+    output = clone.dvc("repro").stdout
+    assert stages_run(output) <= {"check"}
+    clone.git("diff", "HEAD", "--exit-code")
+
+
+def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
+    new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
+    output = clone.dvc("exp", "run", "-S", new, "-S", "variants.small.filters=[3,3]").stdout
+    assert stages_run(output) == {"check", "train@small", "train@wide", "evaluate", "plot"}
+    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide"]
+    assert (clone.root / "plots/wide/network.png").is_file()
+    clone.git("checkout", "HEAD", "--", ".")
+    clone.git("clean", "--quiet", "--force", "metrics")
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("+variants.mlp.dropuot=0.1", "variants.mlp.dropuot"),
+        ("+speed=11", "speed"),
+        ("variants.mlp.epochs=many", "variants.mlp.epochs"),
+        ("variants.mlp.dense_dropout=1.5", "variants.mlp.dense_dropout"),
+        ("variants.mlp.optimizer=adamm", "variants.mlp.optimizer"),
+        ("dataset=emnist", "dataset"),
+    ],
+)
+def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, override: str, key: str) -> None:
+    result = clone.dvc("exp", "run", "-S", override, check=False)
+    clone.git("checkout", "HEAD", "--", "params.yaml")
+    assert result.returncode != 0
+    assert stages_run(result.stdout) == {"check"}
+    said = [line for line in result.stdout.splitlines() if line.startswith("params.yaml: ")]
+    assert len(said) == 1
+    assert said[0].startswith(f"params.yaml: {key}: ")
+    assert "Traceback" not in result.stdout
+
+
+def test_a_misspelt_override_is_refused_with_its_name(clone: Clone) -> None:
+    result = clone.dvc("exp", "run", "-S", "variants.mlp.dropuot=0.1", check=False)
+    assert result.returncode != 0
+    assert "dropuot" in result.stdout
+    assert not clone.git("diff", "HEAD", "params.yaml")
+
+
+def test_a_queue_runs_a_grid_and_one_command_collects_it(clone: Clone) -> None:
+    clone.dvc("exp", "run", "--queue", "-S", "variants.mlp.optimizer=sgd,adam", "evaluate")
+    clone.dvc("queue", "start", "--jobs", "2")
+    wait_for_the_queue(clone)
+    output = clone.run("glyphline", "sweep", "mlp", "--figure", "sweep.png").stdout
+    rows = [line for line in output.splitlines() if line.startswith(("| adam ", "| sgd "))]
+    assert len(rows) == 2
+    assert (clone.root / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def wait_for_the_queue(clone: Clone, limit_seconds: int = 300) -> None:
+    for _ in range(limit_seconds):
+        tasks = [
+            line for line in clone.dvc("queue", "status").stdout.splitlines() if "Queued" in line or "Running" in line
+        ]
+        if not tasks:
+            return
+        time.sleep(1)
+    pytest.fail(clone.dvc("queue", "status").stdout)

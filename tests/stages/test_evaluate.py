@@ -1,0 +1,123 @@
+"""The test set and the trained networks to metrics, predictions and the surest errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glyphline import networks, scoring, training
+from glyphline.images import normalise
+from glyphline.params import Variant
+from stages import evaluate
+from tests.conftest import Labelled, Run, Write
+
+KANA = list("おきすつなはまやれを")
+VARIANTS = {"wide": {"dense": [16], "epochs": 1}, "thin": {"dense": [4], "epochs": 1}}
+COUNT = 200
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
+    """A folder with a test set of 200 digits and two networks that know next to nothing."""
+    folder = tmp_path_factory.mktemp("judged")
+    (folder / "data/raw").mkdir(parents=True)
+    np.savez(folder / "data/raw/test.npz", images=digits[0][::5], labels=digits[1][::5])
+    (folder / "data/raw/dataset.json").write_text(json.dumps({"class_names": KANA}), encoding="utf-8")
+    training.make_deterministic(1)
+    for name, values in VARIANTS.items():
+        network = networks.build(Variant.model_validate(values), (28, 28, 1), 10)
+        training.save(network, folder / "models" / f"{name}.keras")
+    return folder
+
+
+@pytest.fixture
+def trained(judged: Path, world: Path, write_params: Write) -> Path:
+    """The world with the test set, the networks and the parameters."""
+    shutil.copytree(judged, world, dirs_exist_ok=True)
+    write_params(variants=VARIANTS)
+    return world
+
+
+def read_json(path: str) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelled) -> None:
+    evaluate.main()
+    images, labels = digits[0][::5], digits[1][::5]
+    metrics = read_json("metrics/test.json")
+    predictions = pd.read_csv("metrics/predictions.csv")
+    per_class = pd.read_csv("metrics/per_class.csv")
+    assert list(metrics) == ["wide", "thin"], "in the order of params.yaml"
+    assert list(predictions.columns) == ["image", "label", "wide", "thin"]
+    assert predictions["image"].tolist() == list(range(COUNT))
+    assert predictions["label"].tolist() == labels.tolist()
+    assert list(per_class.columns) == ["variant", "class", "recall", "precision", "n"]
+    assert per_class["variant"].tolist() == ["wide"] * 10 + ["thin"] * 10
+    assert per_class["class"].tolist() == KANA * 2
+    for name in VARIANTS:
+        folder = Path("data/evaluation") / name
+        probabilities = np.load(folder / "probabilities.npy")
+        np.testing.assert_array_equal(probabilities, training.predict(Path(f"models/{name}.keras"), normalise(images)))
+        assert metrics[name] == scoring.score(labels, probabilities)
+        assert metrics[name]["n"] == COUNT
+        assert predictions[name].tolist() == probabilities.argmax(axis=1).tolist()
+        confusion = pd.read_csv(folder / "confusion.csv", index_col="true")
+        assert list(confusion.index) == list(confusion.columns) == KANA
+        assert np.trace(confusion) == round(metrics[name]["accuracy"] * COUNT)
+        with np.load(folder / "worst_errors.npz") as worst:
+            positions = worst["positions"]
+            assert len(positions) == evaluate.WORST_ERRORS
+            np.testing.assert_array_equal(worst["images"], images[positions])
+            np.testing.assert_array_equal(worst["labels"], labels[positions])
+            np.testing.assert_array_equal(worst["probabilities"], probabilities[positions])
+            assert (worst["labels"] != worst["probabilities"].argmax(axis=1)).all()
+
+
+def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
+    written = []
+    for _ in range(2):
+        evaluate.main()
+        paths = [*Path("metrics").glob("*"), *Path("data/evaluation").glob("*/*")]
+        written.append({str(path): path.read_bytes() for path in paths})
+    assert len(written[0]) == 3 + 2 * 3
+    assert written[0] == written[1]
+
+
+def test_no_training_data_is_needed(trained: Path) -> None:
+    assert not (trained / "data/raw/train.npz").exists()
+    assert not (trained / "data/prepared").exists()
+    evaluate.main()
+
+
+def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(trained: Path, run_stage: Run) -> None:
+    (trained / "models/thin.keras").unlink()
+    result = run_stage("evaluate")
+    assert result.returncode == 1
+    assert result.stderr == ("models/thin.keras: this variant is not trained; run: dvc repro train@thin\n")
+    assert not (trained / "metrics").exists()
+
+
+def test_a_network_of_no_variant_is_left_out_and_named(
+    trained: Path, write_params: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params(variants={"wide": VARIANTS["wide"]})
+    evaluate.main()
+    assert list(read_json("metrics/test.json")) == ["wide"]
+    assert not Path("data/evaluation/thin").exists()
+    assert "models/thin.keras: not a variant of params.yaml any more" in capsys.readouterr().out
+    assert Path("models/thin.keras").exists()
+
+
+def test_classes_that_do_not_occur_in_the_test_set_are_still_in_the_tables(trained: Path, digits: Labelled) -> None:
+    few = digits[1] < 3
+    np.savez(trained / "data/raw/test.npz", images=digits[0][few], labels=digits[1][few])
+    evaluate.main()
+    assert pd.read_csv("metrics/per_class.csv")["n"].tolist() == ([100] * 3 + [0] * 7) * 2
+    assert pd.read_csv("data/evaluation/thin/confusion.csv", index_col="true").shape == (10, 10)

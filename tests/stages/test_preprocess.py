@@ -1,0 +1,106 @@
+"""Training images to the train and validation splits that networks read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline.errors import DataError
+from stages import preprocess
+from tests.conftest import Labelled, Write
+
+PREPARED = Path("data/prepared")
+
+
+@pytest.fixture
+def raw(world: Path, digits: Labelled) -> Labelled:
+    """1,000 digits in data/raw, where the test images would lie as well, if any were needed."""
+    images, labels = digits
+    (world / "data/raw").mkdir(parents=True)
+    np.savez(world / "data/raw/train.npz", images=images, labels=labels)
+    card = {"class_names": [str(digit) for digit in range(10)]}
+    (world / "data/raw/dataset.json").write_text(json.dumps(card), encoding="utf-8")
+    return digits
+
+
+def prepared(name: str) -> tuple[Any, Any]:
+    return np.load(PREPARED / name / "images.npy"), np.load(PREPARED / name / "labels.npy")
+
+
+def as_rows(images: Any, labels: Any) -> list[bytes]:
+    """Each image with its label, for counting."""
+    return sorted(image.tobytes() + bytes([label]) for image, label in zip(images, labels, strict=True))
+
+
+def test_shapes_and_ranges_are_those_that_networks_read(raw: Labelled, write_params: Write) -> None:
+    write_params(limit=200, preprocess={"validation_fraction": 0.25})
+    preprocess.main()
+    for name, count in (("train", 150), ("validation", 50)):
+        images, labels = prepared(name)
+        assert images.shape == (count, 28, 28, 1)
+        assert labels.shape == (count, 10)
+        assert images.dtype == labels.dtype == np.float32
+        assert (images.min(), images.max()) == (0.0, 1.0)
+        assert (labels.sum(axis=1) == 1).all()
+        assert (labels.sum(axis=0) == count / 10).all()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 10_000])
+def test_every_image_is_in_one_split_with_its_label(
+    raw: Labelled, write_params: Write, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(preprocess, "CHUNK", chunk)
+    write_params(limit=None, preprocess={"validation_fraction": 0.1})
+    preprocess.main()
+    found: list[bytes] = []
+    for name in ("train", "validation"):
+        images, labels = prepared(name)
+        found += as_rows((images[..., 0] * 255).round().astype(np.uint8), labels.argmax(axis=1))
+    assert sorted(found) == as_rows(*raw)
+
+
+def test_the_same_seed_writes_the_same_bytes_and_another_seed_others(raw: Labelled, write_params: Write) -> None:
+    written = []
+    for seed in (1, 1, 2):
+        write_params(seed=seed)
+        preprocess.main()
+        written.append([path.read_bytes() for path in sorted(PREPARED.glob("*/*.npy"))])
+    assert len(written[0]) == 4
+    assert written[0] == written[1]
+    assert written[0][0] != written[2][0]
+
+
+def test_a_smaller_limit_leaves_nothing_of_the_larger_one(raw: Labelled, write_params: Write) -> None:
+    for limit in (400, 100):
+        write_params(limit=limit)
+        preprocess.main()
+    assert len(prepared("train")[1]) + len(prepared("validation")[1]) == 100
+    assert len(prepared("train")[0]) + len(prepared("validation")[0]) == 100
+
+
+def test_more_than_there_is_is_refused_by_key(raw: Labelled, write_params: Write) -> None:
+    write_params(limit=1001)
+    with pytest.raises(DataError, match=r"^limit: 1,001 training images asked for, and the data set has 1,000$"):
+        preprocess.main()
+
+
+def test_the_test_images_stay_shut(raw: Labelled, write_params: Write, world: Path) -> None:
+    (world / "data/raw/test.npz").write_bytes(b"not to be opened")
+    write_params()
+    opened: list[str] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event == "open":
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(watch)  # it stays for ever, so it has to be told when to look away
+    preprocess.main()
+    watching = False
+    assert any(path.endswith("train.npz") for path in opened), "the watch sees what is opened"
+    assert not [path for path in opened if "test.npz" in path]

@@ -1,0 +1,162 @@
+"""One variant from prepared images to a saved network, its metrics and its history."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glyphline.errors import GlyphlineError
+from glyphline.images import split
+from stages import preprocess, train
+from tests.conftest import REPOSITORY, Labelled, Run, Write
+
+# Everything that draws at random or is saved as a shared object: dropout of both kinds, and a penalty.
+RESTLESS = {
+    "filters": [4, 4],
+    "convolution_dropout": 0.25,
+    "first_convolution_l2": 0.01,
+    "dense": [8],
+    "dense_dropout": 0.5,
+    "batch_size": 32,
+    "epochs": 2,
+    "early_stopping": 5,
+}
+WRITTEN = ["data/layers/net.csv", "metrics/history/net.csv", "metrics/train/net.json", "models/net.keras"]
+
+
+def prepare(folder: Path, digits: Labelled) -> None:
+    """Write 150 train and 50 validation digits as preprocess does."""
+    images, labels = digits[0][::5], digits[1][::5]
+    parts = split(labels, 0.25, seed=1)
+    for name, positions in zip(("train", "validation"), parts, strict=True):
+        preprocess.save_split(folder / "data/prepared" / name, images, labels, positions, 10)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> list[tuple[Path, str, str]]:
+    """The stage run twice, at once, in processes and folders of their own: folder, standard output and error."""
+    processes = []
+    for number in (1, 2):
+        folder = tmp_path_factory.mktemp(f"run{number}")
+        prepare(folder, digits)
+        params = {
+            "seed": 7,
+            "dataset": "mnist-5k",
+            "preprocess": {"validation_fraction": 0.25},
+            "variants": {"net": RESTLESS},
+        }
+        (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+        environment = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONHASHSEED": str(number)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stages.train", "net"],
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append((folder, process))
+    finished = [(folder, *process.communicate(), process.returncode) for folder, process in processes]
+    for _, _, error, code in finished:
+        assert code == 0, error
+    return [(folder, output, error) for folder, output, error, _ in finished]
+
+
+def test_two_processes_with_the_same_seed_write_the_same_bytes(runs: list[tuple[Path, str, str]]) -> None:
+    (first, *_), (second, *_) = runs
+    for path in WRITTEN:
+        assert (first / path).read_bytes() == (second / path).read_bytes(), path
+
+
+def test_the_stage_writes_what_dvc_yaml_declares_and_nothing_else(runs: list[tuple[Path, str, str]]) -> None:
+    folder, *_ = runs[0]
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in found if not path.startswith("data/prepared/")} == {
+        "params.yaml",
+        "runs/train@net.json",
+        *WRITTEN,
+    }
+
+
+def test_the_stage_prints_a_line_an_epoch_and_nothing_of_tensorflow_s(runs: list[tuple[Path, str, str]]) -> None:
+    for _, output, error in runs:
+        assert [line.split(":")[0] for line in output.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+        assert error == ""
+
+
+def test_the_metrics_are_those_of_the_history_and_the_table_of_layers(runs: list[tuple[Path, str, str]]) -> None:
+    folder, *_ = runs[0]
+    metrics = json.loads((folder / "metrics/train/net.json").read_text(encoding="utf-8"))
+    history = pd.read_csv(folder / "metrics/history/net.csv")
+    layers = pd.read_csv(folder / "data/layers/net.csv")
+    assert set(metrics) >= {"train", "validation", "best_epoch", "epochs", "parameters", "multiply_adds"}
+    assert list(history.columns) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+    assert metrics["epochs"] == len(history) == 2
+    saved = history.set_index("epoch").loc[metrics["best_epoch"]]
+    assert metrics["validation"] == {"accuracy": saved["validation_accuracy"], "loss": saved["validation_loss"]}
+    assert metrics["train"] == {"accuracy": saved["accuracy"], "loss": saved["loss"]}
+    assert list(layers.columns) == ["layer", "output_shape", "parameters", "multiply_adds"]
+    assert metrics["parameters"] == layers["parameters"].sum()
+    assert metrics["parameters"] == 4 * 10 + 4 * 37 + (5 * 5 * 4 * 8 + 8) + (8 * 10 + 10)
+    assert metrics["multiply_adds"] == 26 * 26 * 9 * 4 + 11 * 11 * 9 * 4 * 4 + 5 * 5 * 4 * 8 + 8 * 10
+
+
+def test_the_record_names_the_variant(runs: list[tuple[Path, str, str]]) -> None:
+    folder, *_ = runs[0]
+    record = json.loads((folder / "runs/train@net.json").read_text(encoding="utf-8"))
+    assert record["stage"] == "train@net"
+
+
+def test_the_saved_network_is_the_one_that_the_metrics_are_about(runs: list[tuple[Path, str, str]]) -> None:
+    from glyphline import training
+
+    folder, *_ = runs[0]
+    metrics = json.loads((folder / "metrics/train/net.json").read_text(encoding="utf-8"))
+    validation = training.Examples.load(folder / "data/prepared/validation")
+    probabilities = training.predict(folder / "models/net.keras", validation.images)
+    right = probabilities.argmax(axis=1) == validation.labels.argmax(axis=1)
+    assert metrics["validation"]["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_a_variant_does_not_depend_on_which_others_there_are(
+    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
+) -> None:
+    folder, *_ = runs[0]
+    shutil.copytree(folder / "data/prepared", world / "data/prepared")
+    write_params(variants={"net": RESTLESS, "other": {"epochs": 1}})
+    train.main("net")
+    assert not (world / "models/other.keras").exists()
+    history, expected = (pd.read_csv(where / "metrics/history/net.csv") for where in (world, folder))
+    np.testing.assert_allclose(history, expected, atol=1e-6)
+
+
+def test_training_that_goes_astray_is_one_sentence_with_the_key_to_change(
+    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
+) -> None:
+    folder, *_ = runs[0]
+    shutil.copytree(folder / "data/prepared", world / "data/prepared")
+    write_params(variants={"wild": {"dense": [8], "optimizer": "sgd", "learning_rate": 1e38, "epochs": 2}})
+    with pytest.raises(GlyphlineError) as caught:
+        train.main("wild")
+    assert str(caught.value).startswith("params.yaml: variants.wild.learning_rate: ")
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (world / "models").exists()
+    assert not (world / "metrics").exists()
+
+
+def test_an_unknown_variant_is_one_sentence_with_the_known_ones(
+    world: Path, write_params: Write, run_stage: Run
+) -> None:
+    write_params()
+    result = run_stage("train", "thick")
+    assert result.returncode == 1
+    assert result.stderr == "params.yaml: variants.thick: there is no such variant among thin\n"
+    assert [path.name for path in world.iterdir()] == ["params.yaml"]

@@ -1,0 +1,205 @@
+"""Networks are what their parameters say, and cost what the table of layers says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline import networks
+from glyphline.images import normalise
+from glyphline.params import Variant, load_params
+from glyphline.scoring import cross_entropy
+from tests.conftest import REPOSITORY, Labelled
+
+VARIANTS = load_params(REPOSITORY / "params.yaml").variants
+IMAGE = (28, 28, 1)
+
+# Parameters for ten classes. The references printed those of `pooled` and `adadelta`; the others are by hand.
+PARAMETERS = {
+    "original": 1_199_882,
+    "small": 32 * 10 + 32 * 289 + 64 * (12 * 12 * 32 + 1) + 10 * 65,
+    "l2": 1_199_882,
+    "small_l2": 32 * 10 + 32 * 289 + 64 * (12 * 12 * 32 + 1) + 10 * 65,
+    "pooled": 225_034,
+    "adadelta": 1_199_882,
+    "adadelta_dropout": 1_199_882,
+    "mlp": 512 * 785 + 10 * 513,
+    "convnet": 32 * 10 + 64 * 289 + 10 * (5 * 5 * 64 + 1),
+}
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+def build(variant: Variant, class_count: int = 10) -> Any:
+    return networks.build(variant, IMAGE, class_count)
+
+
+def names(network: Any) -> list[str]:
+    return [layer.name for layer in network.layers]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_has_as_many_parameters_as_its_reference(name: str) -> None:
+    assert build(VARIANTS[name]).count_params() == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("class_count", [10, 49])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_untrained_network_gives_each_class_a_probability_and_knows_nothing(
+    name: str, class_count: int, digits: Labelled
+) -> None:
+    images, labels = digits
+    network = build(VARIANTS[name], class_count)
+    assert network.output_shape == (None, class_count)
+    probabilities = network(normalise(images[::10])).numpy()
+    assert probabilities.dtype == np.float32
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    assert cross_entropy(labels[::10], probabilities) == pytest.approx(math.log(class_count), rel=0.1)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_table_of_layers_adds_up_to_the_network(name: str) -> None:
+    network = build(VARIANTS[name])
+    table = networks.layer_table(network)
+    assert sum(row["parameters"] for row in table) == network.count_params()
+    assert [row["layer"] for row in table] == ["image", *names(network)]
+    assert table[0]["output_shape"] == "28 x 28 x 1"
+    assert table[-1]["output_shape"] == "10"
+
+
+def test_multiply_adds_of_pooled_are_those_worked_out_by_hand() -> None:
+    table = {row["layer"]: row for row in networks.layer_table(build(VARIANTS["pooled"]))}
+    assert {name: (row["output_shape"], row["multiply_adds"]) for name, row in table.items()} == {
+        "image": ("28 x 28 x 1", 0),
+        "convolution_1": ("26 x 26 x 32", 26 * 26 * 32 * 9),
+        "pooling_1": ("13 x 13 x 32", 0),
+        "convolution_2": ("11 x 11 x 64", 11 * 11 * 64 * 9 * 32),
+        "pooling_2": ("5 x 5 x 64", 0),
+        "flatten": ("1600", 0),
+        "dense_1": ("128", 1600 * 128),
+        "probabilities": ("10", 128 * 10),
+    }
+    assert sum(row["multiply_adds"] for row in table.values()) == 2_631_040
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        (
+            "original",
+            "convolution_1 convolution_2 pooling_2 convolution_dropout flatten dense_1 dense_dropout_1 probabilities",
+        ),
+        (
+            "small_l2",
+            "convolution_1 convolution_2 pooling_2 convolution_dropout flatten dense_1 dense_dropout_1 probabilities",
+        ),
+        ("pooled", "convolution_1 pooling_1 convolution_2 pooling_2 flatten dense_1 probabilities"),
+        ("adadelta", "convolution_1 convolution_2 pooling_2 flatten dense_1 probabilities"),
+        ("mlp", "flatten dense_1 probabilities"),
+        (
+            "convnet",
+            "convolution_1 pooling_1 convolution_2 pooling_2 convolution_dropout flatten probabilities",
+        ),
+    ],
+)
+def test_layers_stand_in_the_order_of_the_reference(name: str, layers: str) -> None:
+    assert names(build(VARIANTS[name])) == layers.split()
+
+
+def test_dropout_has_the_rate_of_its_place() -> None:
+    variant = Variant(filters=[2], convolution_dropout=0.25, dense=[3, 4], dense_dropout=0.5, epochs=1)
+    network = build(variant)
+    assert names(network)[2:] == [
+        "convolution_dropout",
+        "flatten",
+        "dense_1",
+        "dense_dropout_1",
+        "dense_2",
+        "dense_dropout_2",
+        "probabilities",
+    ]
+    rates = {layer.name: layer.rate for layer in network.layers if "dropout" in layer.name}
+    assert rates == {"convolution_dropout": 0.25, "dense_dropout_1": 0.5, "dense_dropout_2": 0.5}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_penalty_lies_on_kernel_and_bias_of_the_first_convolution_only(name: str) -> None:
+    strength = VARIANTS[name].first_convolution_l2
+    for layer in build(VARIANTS[name]).layers:
+        expected = strength if layer.name == "convolution_1" and strength else None
+        for place in ("kernel_regularizer", "bias_regularizer"):
+            regularizer = getattr(layer, place, None)
+            assert (None if regularizer is None else pytest.approx(float(regularizer.l2))) == expected
+        assert getattr(layer, "activity_regularizer", None) is None
+
+
+def test_the_penalty_is_the_strength_times_the_sum_of_squares() -> None:
+    network = build(Variant(filters=[4, 4], first_convolution_l2=0.5, epochs=1))
+    first = network.get_layer("convolution_1")
+    first.bias.assign(np.arange(4, dtype=np.float32))
+    squares = (first.kernel.numpy() ** 2).sum() + (first.bias.numpy() ** 2).sum()
+    assert float(sum(network.losses)) == pytest.approx(0.5 * squares, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shapes"),
+    [
+        ("each", ["26 x 26 x 2", "13 x 13 x 2", "11 x 11 x 3", "5 x 5 x 3"]),
+        ("last", ["26 x 26 x 2", "24 x 24 x 3", "12 x 12 x 3"]),
+        ("none", ["26 x 26 x 2", "24 x 24 x 3"]),
+    ],
+)
+def test_pooling_halves_where_it_is_asked_to(pooling: str, shapes: list[str]) -> None:
+    variant = Variant.model_validate({"filters": [2, 3], "pooling": pooling, "epochs": 1})
+    table = networks.layer_table(build(variant))
+    assert [row["output_shape"] for row in table[1 : 1 + len(shapes)]] == shapes
+    assert table[1 + len(shapes)]["layer"] == "flatten"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "adadelta", "adagrad", "nadam"])
+def test_every_optimizer_of_the_schema_exists_and_takes_the_rate(optimizer: str) -> None:
+    variant = Variant.model_validate({"optimizer": optimizer, "learning_rate": 0.25, "epochs": 1})
+    network = build(variant)
+    assert type(network.optimizer).__name__.lower() == optimizer
+    assert float(network.optimizer.learning_rate) == 0.25
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "silu"])
+def test_the_activation_is_that_of_every_hidden_layer_and_not_of_the_last(activation: str) -> None:
+    network = build(Variant.model_validate({"filters": [2], "dense": [3], "activation": activation, "epochs": 1}))
+    for name in ("convolution_1", "dense_1"):
+        assert network.get_layer(name).activation.__name__ == activation
+    assert network.get_layer("probabilities").activation.__name__ == "softmax"
+
+
+@pytest.mark.parametrize("initializer", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"])
+def test_the_initializer_is_that_of_every_hidden_layer(initializer: str) -> None:
+    network = build(Variant.model_validate({"filters": [2], "dense": [3], "initializer": initializer, "epochs": 1}))
+    for name in ("convolution_1", "dense_1"):
+        kernel_initializer = network.get_layer(name).kernel_initializer
+        assert type(kernel_initializer).__name__.lower() == initializer.replace("_", "")
+
+
+def test_the_kernel_has_the_size_that_was_asked_for() -> None:
+    network = build(Variant(filters=[2], kernel_size=5, epochs=1))
+    assert network.get_layer("convolution_1").kernel.shape == (5, 5, 1, 2)
+
+
+def test_the_smallest_network_has_no_hidden_layer() -> None:
+    assert names(build(Variant(epochs=1))) == ["flatten", "probabilities"]
+
+
+def test_the_same_seed_gives_the_same_initial_weights_and_another_gives_others() -> None:
+    from glyphline import training
+
+    def weights(seed: int) -> list[Any]:
+        training.make_deterministic(seed)
+        return list(build(VARIANTS["convnet"]).get_weights())
+
+    for first, again in zip(weights(1), weights(1), strict=True):
+        np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(weights(1)[0], weights(2)[0])
