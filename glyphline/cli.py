@@ -1,0 +1,82 @@
+"""The `glyphline` command: what people do with what the pipeline made.
+
+One function a sub-command, with its arguments beside it. Nothing is imported at the top that takes seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glyphline.errors import GlyphlineError
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_sweep, _add_runs):
+        add(commands)
+    parsed = parser.parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except GlyphlineError as error:
+        print(f"glyphline: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def _add_sweep(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "sweep",
+        help="collect the experiments of this commit into a table and a picture",
+        description="Print what the finished experiments of the current commit scored, as a Markdown table: one row for "
+        "each, with the parameters that vary. Queue them with: dvc exp run --queue -S variants.mlp.epochs=2,5,10",
+    )
+    parser.add_argument("variants", nargs="+", metavar="VARIANT", help="the variants to show, one table each")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw them as a PNG too")
+    parser.set_defaults(run=_sweep)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from glyphline import sweeps
+
+    listing = sweeps.read_experiments()
+    tables = {variant: sweeps.collect(listing, variant) for variant in arguments.variants}
+    for variant, table in tables.items():
+        print(f"{variant}:\n\n{sweeps.to_markdown(table)}\n")
+    if arguments.figure:
+        from glyphline.figures import save
+        from glyphline.figures.sweep import sweep
+
+        save(
+            sweep(tables, {variant: sweeps.swept_parameters(table) for variant, table in tables.items()}),
+            arguments.figure,
+        )
+    return 0
+
+
+def _add_runs(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "runs",
+        help="set the run records of several machines side by side",
+        description="Print machine, seconds and peak memory of each stage as each folder's run records have it. A run "
+        "leaves them in runs/; copy that folder from another machine to compare.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="runs/, or a copy from another machine")
+    parser.set_defaults(run=_runs)
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from glyphline import runs
+
+    print(runs.compare(arguments.folders).to_string())
+    return 0
