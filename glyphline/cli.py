@@ -38,8 +38,8 @@ def _add_sweep(commands: Commands) -> None:
     parser = commands.add_parser(
         "sweep",
         help="collect the experiments of this commit into a table and a picture",
-        description="Print what the finished experiments of the current commit scored, as a Markdown table: one row for "
-        "each, with the parameters that vary. Queue them with: dvc exp run --queue -S variants.mlp.epochs=2,5,10",
+        description="Print what the finished experiments of the current commit scored, as a Markdown table: one row "
+        "for each, with the parameters that vary. Queue them with: dvc exp run --queue -S variants.mlp.epochs=2,5,10",
     )
     parser.add_argument("variants", nargs="+", metavar="VARIANT", help="the variants to show, one table each")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw them as a PNG too")
