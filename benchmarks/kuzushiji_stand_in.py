@@ -95,7 +95,8 @@ def _print(glyph: str) -> NDArray[np.uint8]:
     picture = Image.new("L", (SIDE, SIDE), 0)
     font = ImageFont.truetype(str(kana_font_path()), GLYPH_PIXELS)
     ImageDraw.Draw(picture).text((SIDE / 2, SIDE / 2), glyph, fill=255, font=font, anchor="mm")
-    return gaussian_filter(np.asarray(picture), sigma=0.6)
+    blurred: NDArray[np.uint8] = gaussian_filter(np.asarray(picture), sigma=0.6)
+    return blurred
 
 
 def _write(path: Path, values: NDArray[np.uint8]) -> None:

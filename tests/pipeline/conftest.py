@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import pytest
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[2]
-SMALL_RUN = {"limit": 300, "epochs": 1}
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,15 @@ class Clone:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The working tree as git sees it, every variant cut down to a second of training, nothing run yet."""
-    scratch = Clone(tmp_path_factory.mktemp("clone"))
-    copy_tree(scratch.root)
-    shrink(scratch.root / "params.yaml")
+    root = tmp_path_factory.mktemp("clone")
+    copy_tree(root)
+    shrink(root / "params.yaml")
+    return start_repository(root)
+
+
+def start_repository(root: Path) -> Clone:
+    """Make a folder a git repository with one commit of all that is in it."""
+    scratch = Clone(root)
     scratch.git("init", "--quiet")
     scratch.git("config", "user.name", "Test")
     scratch.git("config", "user.email", "test@example.org")
@@ -81,12 +87,14 @@ def copy_tree(destination: Path) -> None:
             shutil.copy2(source, destination / name)
 
 
-def shrink(params: Path) -> None:
-    """Make params.yaml ask for few images and one epoch a variant, in DVC's own style."""
+def shrink(params: Path, limit: int | None = 300, variants: Sequence[str] = ()) -> None:
+    """Make params.yaml ask for few images and one epoch a variant, in DVC's own style; `variants` alone if named."""
     yaml = YAML()
     values = yaml.load(params.read_text(encoding="utf-8"))
-    values["limit"] = SMALL_RUN["limit"]
-    for variant in values["variants"].values():
-        variant["epochs"] = SMALL_RUN["epochs"]
+    values["limit"] = limit
+    for name in list(values["variants"]):
+        values["variants"][name]["epochs"] = 1
+        if variants and name not in variants:
+            del values["variants"][name]
     with params.open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)

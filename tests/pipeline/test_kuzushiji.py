@@ -1,0 +1,67 @@
+"""Kuzushiji-49 and Kuzushiji-MNIST through the whole pipeline.
+
+The files have the official names, keys, dtypes and shapes, but are made here, of printed kana.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.kuzushiji_stand_in import enter, make
+from glyphline.datasets import K49, KMNIST, Dataset
+from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
+
+TRAIN_COUNT, TEST_COUNT = 3000, 600
+MIRROR = "stand-ins"
+
+
+@pytest.fixture(scope="module")
+def kuzushiji_clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone with two variants, which knows the made files by their digests."""
+    root = tmp_path_factory.mktemp("kuzushiji")
+    copy_tree(root)
+    shrink(root / "params.yaml", limit=None, variants=("mlp", "pooled"))
+    for dataset in (K49, KMNIST):
+        enter(make(dataset, root / MIRROR, TRAIN_COUNT, TEST_COUNT, seed=49), root / "glyphline/datasets.py")
+    with (root / ".gitignore").open("a", encoding="utf-8") as ignored:
+        ignored.write(f"/{MIRROR}\n")
+    return start_repository(root)
+
+
+@pytest.mark.parametrize("dataset", [K49, KMNIST], ids=lambda dataset: dataset.name)
+def test_a_kuzushiji_data_set_works_from_end_to_end(kuzushiji_clone: Clone, dataset: Dataset) -> None:
+    clone = kuzushiji_clone
+    mirror = str(clone.root / MIRROR)
+    clone.dvc("exp", "run", "-S", f"dataset={dataset.name}", GLYPHLINE_MIRROR=mirror)
+    scores = json.loads(clone.read("metrics/test.json"))
+    assert list(scores) == ["pooled", "mlp"]
+    assert {score["n"] for score in scores.values()} == {TEST_COUNT}
+    for score in scores.values():
+        assert score["balanced_accuracy"] > 2 / len(dataset.class_names), "no better than chance"
+
+    recalls = pd.read_csv(clone.root / "metrics/per_class.csv")
+    assert list(recalls.loc[recalls["variant"] == "mlp", "class"]) == list(dataset.class_names)
+    confusion = pd.read_csv(clone.root / "data/evaluation/pooled/confusion.csv", index_col="true")
+    assert list(confusion.columns) == list(confusion.index) == list(dataset.class_names)
+    assert int(confusion.to_numpy().sum()) == TEST_COUNT
+    for picture in ("data/examples.png", "data/balance.png", "pooled/confusion.png", "pooled/errors.png"):
+        assert (clone.root / "plots" / picture).is_file()
+    assert not list(Path(mirror).glob("*/*.partial"))
+
+
+def test_a_published_file_that_was_tampered_with_is_refused_and_named(kuzushiji_clone: Clone) -> None:
+    clone = kuzushiji_clone
+    file = clone.root / MIRROR / "k49" / "k49-test-labels.npz"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    (clone.root / "data/downloads/k49/k49-test-labels.npz").unlink()
+    mirror = str(clone.root / MIRROR)
+    params = clone.read("params.yaml").replace(f"dataset: {KMNIST.name}", f"dataset: {K49.name}")
+    (clone.root / "params.yaml").write_text(params, encoding="utf-8")
+    result = clone.dvc("repro", "--force", "--single-item", "download", check=False, GLYPHLINE_MIRROR=mirror)
+    assert result.returncode != 0
+    assert f"{mirror}/k49/k49-test-labels.npz: md5 of the file is" in result.stdout
+    assert "Traceback" not in result.stdout
