@@ -22,7 +22,8 @@ setup: .venv/ready ## Make .venv with the locked packages
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
 	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}}"; \
 	  if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
-	  .venv/bin/uv pip install --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
+	  .venv/bin/uv pip install --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock; \
+	  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
 repro: setup ## Set up, then bring data, models, metrics and plots up to date
