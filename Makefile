@@ -47,7 +47,7 @@ lock: setup ## Resolve pyproject.toml anew into the two lock files
 
 pictures: ## Copy the README's pictures out of plots/
 	mkdir -p docs/pictures
-	cp plots/accuracy_vs_cost.png plots/overfitting.png docs/pictures/
+	cp plots/accuracy_vs_cost.png docs/pictures/
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
 
 clean: ## Remove what can be rebuilt: .venv, data, models, plots and DVC's cache
