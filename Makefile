@@ -51,5 +51,5 @@ pictures: ## Copy the README's pictures out of plots/
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
 
 clean: ## Remove what can be rebuilt: .venv, data, models, plots and DVC's cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots runs .dvc/cache .dvc/tmp
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots dvc_plots runs .dvc/cache .dvc/tmp
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,10 +6,13 @@ One function a sub-command, with its arguments beside it. Nothing is imported at
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glyphline import paths
 from glyphline.errors import GlyphlineError
 
 if TYPE_CHECKING:
@@ -20,18 +23,45 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_sweep, _add_runs):
+    for add in (_add_predict, _add_sweep, _add_runs):
         add(commands)
     parsed = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for a kana on a terminal that has none
     try:
         status: int = parsed.run(parsed)
+        sys.stdout.flush()
     except GlyphlineError as error:
         print(f"glyphline: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _add_predict(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="classify pictures of your own",
+        description="Classify pictures of one glyph each: of any size, dark on light or light on dark. Exit status 0 "
+        "when all were classified, 1 when any could not be.",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM file")
+    parser.add_argument(
+        "--model", type=Path, default=paths.model("small_l2"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="draw what the network saw, as a PNG too")
+    parser.set_defaults(run=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from glyphline.predict import predict
+
+    everything = predict(arguments.images, arguments.model, as_json=arguments.json, show=arguments.show)
+    return 0 if everything else 1
 
 
 def _add_sweep(commands: Commands) -> None:
