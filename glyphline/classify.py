@@ -1,0 +1,154 @@
+"""A saved network applied to images, whoever saved it: nothing in its file is run but Keras' own layers."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphline import paths
+from glyphline.errors import GlyphlineError
+from glyphline.formats import SIDE
+from glyphline.images import normalise
+
+if TYPE_CHECKING:
+    import keras
+
+INPUT_SHAPE = (SIDE, SIDE, 1)
+BATCH = 1000
+SUGGESTED = "small_l2"  # the variant that is trained quickly, and the default of `glyphline predict`
+_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
+_MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
+_SUM_TOLERANCE = 1e-3
+
+
+class ModelError(GlyphlineError):
+    """A file that is no network for these images."""
+
+
+def check_model(path: Path) -> None:
+    """Raise ModelError for a file that is missing, no `.keras` archive, or brings code of its own.
+
+    It takes milliseconds: TensorFlow is not imported.
+    """
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such model; {_advice(path)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: this is not a .keras file; {_advice(path)}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if not set(archive.namelist()) >= _MEMBERS:
+                raise zipfile.BadZipFile
+            if archive.getinfo("config.json").file_size > _MOST_CONFIG_BYTES:
+                raise zipfile.BadZipFile
+            config = json.loads(archive.read("config.json"))
+    except PermissionError as error:
+        raise ModelError(f"{path}: the file cannot be read ({error.strerror})") from None
+    except Exception:  # zipfile and json raise a dozen kinds of error for damaged bytes
+        raise ModelError(f"{path}: this is not a .keras file, or it is damaged; {_advice(path)}") from None
+    foreign = next(_foreign_code(config), None)
+    if foreign is not None:
+        raise ModelError(f"{path}: this model brings code of its own ({foreign}), which is not run; use another model")
+
+
+def probabilities(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Load a network and apply it: (n, 28, 28) uint8 images, 0-255, to (n, classes) float32, each row of sum 1.
+
+    The images are normalised as the pipeline's are. Raises ModelError when the file is no network for such images.
+    """
+    check_model(path)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from glyphline import training
+
+    training.make_deterministic(seed=0)  # also imports TensorFlow without its page of messages
+    network = _loaded(path)
+    expected = (None, *INPUT_SHAPE)
+    if network.input_shape != expected:
+        raise ModelError(
+            f"{path}: this network reads {_shape(network.input_shape)}, and pictures are prepared as "
+            f"{_shape(expected)}; use a model that Glyphline trained"
+        )
+    inputs = normalise(images)
+    batches = [network.predict_on_batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
+    outputs: NDArray[Any] = np.concatenate(batches) if isinstance(batches[0], np.ndarray) else np.zeros(0)
+    is_probabilities = (
+        outputs.ndim == 2
+        and outputs.shape[1] > 1
+        and bool((outputs >= 0).all())
+        and bool((np.abs(outputs.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+    )
+    if not is_probabilities:
+        raise ModelError(f"{path}: this network does not return probabilities; use a model that Glyphline trained")
+    return np.asarray(outputs, np.float32)
+
+
+def class_names(model: Path, count: int) -> list[str]:
+    """The names of a model's `count` classes: those of the data set beside it, or in the working directory.
+
+    Plain numbers where there is no data set of so many classes.
+    """
+    for root in (model.absolute().parent.parent, Path()):
+        try:
+            names = json.loads((root / paths.DATASET_CARD).read_text(encoding="utf-8"))["class_names"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(names, list) and len(names) == count:
+            return [str(name) for name in names]
+    return [str(number) for number in range(count)]
+
+
+def _loaded(path: Path) -> keras.Model:
+    import keras
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises what its layers raise
+        reason = " ".join(str(error).split()).partition(". ")[0].rstrip(".")[:200]
+        raise ModelError(
+            f"{path}: Keras cannot load this model ({type(error).__name__}: {reason}); {_advice(path)}"
+        ) from None
+
+
+def _foreign_code(config: Any) -> Iterator[str]:
+    """What in a model's configuration is not Keras' own. Keras' safe mode comes on top of this, not instead."""
+    if isinstance(config, dict):
+        name, module = config.get("class_name"), config.get("module")
+        if name in ("Lambda", "__lambda__"):
+            yield "a Lambda layer"
+        elif isinstance(module, str) and module.partition(".")[0] not in ("keras", "builtins"):
+            yield f"{name} of {module}"[:80]
+        for value in config.values():
+            yield from _foreign_code(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _foreign_code(value)
+
+
+def _advice(path: Path) -> str:
+    """How to come by the model."""
+    variant = path.stem if path.parent.name == paths.MODELS.name and path.stem in _variants() else SUGGESTED
+    return f"train {'it' if variant == path.stem else 'one'} with: dvc repro train@{variant}"
+
+
+def _variants() -> list[str]:
+    from glyphline.params import load_params
+
+    try:
+        return list(load_params(paths.PARAMS).variants)
+    except GlyphlineError:
+        return []
+
+
+def _shape(shape: Any) -> str:
+    if not isinstance(shape, tuple) or not all(side is None or isinstance(side, int) for side in shape):
+        return "several inputs"
+    return " x ".join("any" if side is None else str(side) for side in shape[1:]) + " numbers"

@@ -1,0 +1,64 @@
+"""glyphline/cli.py: the command as it is installed, and what it does before and after a sub-command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from glyphline import cli
+from tests.conftest import REPOSITORY
+
+
+def test_the_installed_command_is_this_one() -> None:
+    (command,) = entry_points(group="console_scripts", name="glyphline")
+    assert command.load() is cli.main
+
+
+def test_misuse_is_a_sentence_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["predict"], ["predict", "--colour", "a.png"], ["predikt", "a.png"]):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(words)
+        assert stopped.value.code == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_lists_the_commands_and_imports_nothing_slow(world: Path) -> None:
+    code = (
+        "import sys\nfrom glyphline.cli import main\n"
+        "try:\n    main(['--help'])\nfinally:\n"
+        "    assert not {'numpy', 'pandas', 'PIL', 'matplotlib', 'tensorflow'} & set(sys.modules)"
+    )
+    done = python(code, world)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "predict" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(world: Path) -> None:
+    code = (
+        "import argparse, sys\nfrom glyphline import cli\n"
+        "def add(commands):\n"
+        "    commands.add_parser('count').set_defaults(run=lambda _: [print(n) for n in range(100_000)] and 0)\n"
+        "cli._add_predict = add\nsys.exit(cli.main(['count']))"
+    )
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = python(code, world, stdout=write_end)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def python(code: str, folder: Path, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
