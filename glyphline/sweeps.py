@@ -63,19 +63,6 @@ def swept_parameters(table: pd.DataFrame) -> list[str]:
     return [str(column) for column in table.columns if column not in (EXPERIMENT, *CELL_COLUMNS)]
 
 
-def grid(table: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
-    """Two swept parameters as rows and columns of one metric: numbers go down, words across.
-
-    Raises GlyphlineError when not exactly two parameters vary.
-    """
-    swept = swept_parameters(table)
-    if len(swept) != 2:
-        raise GlyphlineError(f"a grid needs two swept parameters, and here vary: {', '.join(swept) or 'none'}")
-    numeric = [pd.api.types.is_numeric_dtype(table[key]) for key in swept]
-    rows, columns = swept if numeric[0] or not numeric[1] else swept[::-1]
-    return table.pivot_table(index=rows, columns=columns, values=metric, aggfunc="first", sort=True)
-
-
 def to_markdown(table: pd.DataFrame) -> str:
     """The table of collect() as Markdown: accuracies in per cent with their intervals."""
     swept = swept_parameters(table)
