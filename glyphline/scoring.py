@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import norm
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, recall_score
 
 CONFIDENCE_LEVEL = 0.95
@@ -22,33 +23,49 @@ Probabilities = NDArray[np.float32]
 def score(labels: Labels, probabilities: Probabilities) -> dict[str, Any]:
     """The metrics of one variant: (n,) labels against (n, classes) probabilities.
 
-    accuracy with its 95 % Wilson interval; balanced_accuracy, the mean recall of the classes that occur; loss, the mean
+    accuracy and balanced_accuracy, the mean recall of the classes that occur, with their 95 % intervals; loss, the mean
     cross-entropy in nats; calibration_error; n.
     """
     predicted = probabilities.argmax(axis=1)
     n = len(labels)
     correct = int((predicted == labels).sum())
-    low, high = accuracy_interval(correct, n)
+    low, high = wilson_interval(correct / n, n)
+    balanced, effective_n = balanced_accuracy(labels, predicted)
+    balanced_low, balanced_high = wilson_interval(balanced, effective_n)
     return {
         "accuracy": round(correct / n, DIGITS),
         "accuracy_low": round(low, DIGITS),
         "accuracy_high": round(high, DIGITS),
-        "balanced_accuracy": round(balanced_accuracy(labels, predicted), DIGITS),
+        "balanced_accuracy": round(balanced, DIGITS),
+        "balanced_accuracy_low": round(balanced_low, DIGITS),
+        "balanced_accuracy_high": round(balanced_high, DIGITS),
         "loss": round(cross_entropy(labels, probabilities), DIGITS),
         "calibration_error": round(calibration_error(labels, probabilities), DIGITS),
         "n": n,
     }
 
 
-def balanced_accuracy(labels: Labels, predicted: NDArray[np.intp]) -> float:
-    """The mean recall of the classes that occur among the labels; predictions of other classes are just wrong."""
-    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0))
+def balanced_accuracy(labels: Labels, predicted: NDArray[np.intp]) -> tuple[float, float]:
+    """The mean recall of the classes that occur among the labels, and how many images' worth of evidence it rests on.
+
+    That effective sample size (L. Kish, Survey Sampling, 1965) is the number of images whose plain accuracy, if it were
+    as high, would vary as much. Each recall varies as the few or many images of its class make it.
+    """
+    occurring, n = np.unique(labels, return_counts=True)
+    recalls = recall_score(labels, predicted, labels=occurring, average=None, zero_division=0.0)
+    balanced = float(recalls.mean())
+    variance = float((recalls * (1 - recalls) / n).sum()) / len(n) ** 2
+    if variance == 0:  # each class all right or all wrong: as if all recalls were alike
+        return balanced, len(n) ** 2 / float((1 / n).sum())
+    return balanced, balanced * (1 - balanced) / variance
 
 
-def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of an accuracy (Wilson 1927)."""
-    interval = binomtest(correct, n).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+def wilson_interval(proportion: float, n: float) -> tuple[float, float]:
+    """The 95 % score interval of a proportion of n (E. B. Wilson, JASA 22, 1927)."""
+    z = float(norm.ppf((1 + CONFIDENCE_LEVEL) / 2))
+    middle = (proportion + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(proportion * (1 - proportion) / n + z**2 / (4 * n**2))
+    return min(max(0.0, middle - half), proportion), max(min(1.0, middle + half), proportion)  # but for rounding
 
 
 def cross_entropy(labels: Labels, probabilities: Probabilities) -> float:

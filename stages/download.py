@@ -33,6 +33,7 @@ def main() -> None:
         "name": dataset.name,
         "title": dataset.title,
         "class_names": dataset.class_names,
+        "leading_metric": dataset.leading_metric,
         "licence": dataset.licence,
         "citation": dataset.citation,
     }

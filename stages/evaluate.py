@@ -17,7 +17,8 @@ WORST_ERRORS = 40  # images kept for each variant's gallery
 def main() -> None:
     params = load_params(paths.PARAMS)
     names = _trained(list(params.variants))
-    class_names = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))["class_names"]
+    card = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))
+    class_names = card["class_names"]
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
     inputs = normalise(images)
@@ -44,7 +45,7 @@ def main() -> None:
             labels=labels[worst],
             probabilities=probabilities[worst],
         )
-        print(_line(name, metrics[name]), flush=True)
+        print(_line(name, metrics[name], card["leading_metric"]), flush=True)
 
     paths.TEST_METRICS.parent.mkdir(exist_ok=True)
     paths.TEST_METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -64,12 +65,13 @@ def _trained(names: list[str]) -> list[str]:
     return names
 
 
-def _line(name: str, metrics: dict[str, float]) -> str:
-    return (
-        f"{name}: accuracy {metrics['accuracy']:.2%} "
-        f"({metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
-        f"balanced {metrics['balanced_accuracy']:.2%}, loss {metrics['loss']:.4f}"
-    )
+def _line(name: str, metrics: dict[str, float], leading: str) -> str:
+    cells = [
+        f"{metric.replace('_', ' ')} {metrics[metric]:.2%} "
+        f"({metrics[f'{metric}_low']:.2%} to {metrics[f'{metric}_high']:.2%})"
+        for metric in sorted(("accuracy", "balanced_accuracy"), key=lambda metric: metric != leading)
+    ]
+    return f"{name}: {', '.join(cells)}, loss {metrics['loss']:.4f}"
 
 
 if __name__ == "__main__":

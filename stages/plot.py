@@ -27,7 +27,8 @@ def main() -> None:
         draw_mistakes(variant, metrics["n"], card, folder)
 
     comparison = pd.DataFrame.from_dict(test, orient="index").join(pd.DataFrame.from_dict(train, orient="index"))
-    figures.save(figures.accuracy_vs_cost(comparison, card["title"]), paths.PLOTS / "accuracy_vs_cost.png")
+    against_cost = figures.accuracy_vs_cost(comparison, card["title"], card["leading_metric"])
+    figures.save(against_cost, paths.PLOTS / "accuracy_vs_cost.png")
     figures.save(figures.overfitting(histories, best_epochs, card["title"]), paths.PLOTS / "overfitting.png")
     draw_data(card, paths.PLOTS / "data")
     print(f"{paths.PLOTS}: figures of {len(test)} variants and of {card['title']}")

@@ -370,6 +370,13 @@ def test_intervals_are_those_of_the_input() -> None:
         assert axes.get_xscale() == "log"
 
 
+def test_another_metric_leads_when_it_is_asked_for() -> None:
+    table = variants(["mlp", "small"], [400_000, 300_000])
+    table = table.rename(columns=lambda name: name.replace("accuracy", "balanced_accuracy"))
+    figure = figures.accuracy_vs_cost(table, "K49", "balanced_accuracy")
+    assert "Test balanced accuracy against the size and the work of the network" in texts(figure)
+
+
 def test_points_stand_at_their_cost_and_equal_costs_close_by() -> None:
     table = variants(["a", "b", "c", "d"], [30_000, 1_200_000, 1_200_000, 1_200_000])
     for axes, factor in zip(figures.accuracy_vs_cost(table, "MNIST").axes[::2], (1, 10), strict=True):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
 from glyphline import scoring
@@ -58,6 +59,8 @@ def test_scores_are_plain_numbers_that_json_can_hold() -> None:
         "accuracy_low",
         "accuracy_high",
         "balanced_accuracy",
+        "balanced_accuracy_low",
+        "balanced_accuracy_high",
         "loss",
         "calibration_error",
         "n",
@@ -79,32 +82,53 @@ def test_scores_agree_with_scikit_learn(seed: int) -> None:
 def test_balanced_accuracy_counts_a_rare_class_like_a_common_one() -> None:
     labels = np.array([0] * 98 + [1] * 2, np.uint8)
     predicted = np.zeros(100, np.intp)
-    assert scoring.balanced_accuracy(labels, predicted) == 0.5
+    assert scoring.balanced_accuracy(labels, predicted)[0] == 0.5
 
 
 def test_balanced_accuracy_leaves_out_classes_that_do_not_occur() -> None:
     labels = np.array([0, 0, 1, 1], np.uint8)
-    assert scoring.balanced_accuracy(labels, np.array([0, 2, 1, 1])) == 0.75
+    assert scoring.balanced_accuracy(labels, np.array([0, 2, 1, 1]))[0] == 0.75
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Wilson 1927, as published: with z the normal deviate of the level."""
-    z = 1.959963984540054
-    share = correct / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return middle - reach, middle + reach
+def test_with_classes_of_one_size_the_balanced_interval_is_close_to_the_plain_one() -> None:
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 100)
+    predicted = labels.astype(np.intp)
+    predicted[::20] = (predicted[::20] + 1) % 10
+    balanced, effective_n = scoring.balanced_accuracy(labels, predicted)
+    assert balanced == pytest.approx(0.95)
+    assert effective_n == pytest.approx(1000)
+
+
+def test_perfect_predictions_rest_on_the_images_of_the_rare_classes() -> None:
+    labels = np.array([0] * 990 + [1] * 10, np.uint8)
+    balanced, effective_n = scoring.balanced_accuracy(labels, labels.astype(np.intp))
+    assert balanced == 1
+    assert effective_n == pytest.approx(4 / (1 / 990 + 1 / 10))
+
+
+def test_the_balanced_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(0)
+    sizes, recalls = np.geomspace(400, 30, 12).astype(int), np.linspace(0.97, 0.8, 12)
+    labels = np.repeat(np.arange(12, dtype=np.uint8), sizes)
+    covered = 0
+    for _ in range(1000):
+        right = rng.random(len(labels)) < recalls[labels]
+        predicted = np.where(right, labels, (labels + 1) % 12).astype(np.intp)
+        low, high = scoring.wilson_interval(*scoring.balanced_accuracy(labels, predicted))
+        covered += low <= recalls.mean() <= high
+    assert 0.93 < covered / 1000 < 0.97
 
 
 @pytest.mark.parametrize(("correct", "n"), [(9_931, 10_000), (0, 10), (10, 10), (1, 1), (500, 1000), (38_546, 38_547)])
 def test_the_interval_of_an_accuracy_is_wilson_s(correct: int, n: int) -> None:
-    assert scoring.accuracy_interval(correct, n) == pytest.approx(wilson(correct, n), abs=1e-9)
+    expected = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    assert scoring.wilson_interval(correct / n, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_the_interval_holds_the_accuracy_and_stays_between_0_and_1() -> None:
     for n in (1, 7, 100):
         for correct in range(n + 1):
-            low, high = scoring.accuracy_interval(correct, n)
+            low, high = scoring.wilson_interval(correct / n, n)
             assert 0 <= low <= correct / n <= high <= 1
             assert low < high
 

@@ -37,19 +37,20 @@ SMALLEST_LOSS = 1e-6  # histories keep six decimals, and a logarithm needs more 
 
 
 @styled
-def accuracy_vs_cost(variants: pd.DataFrame, dataset: str) -> Figure:
+def accuracy_vs_cost(variants: pd.DataFrame, dataset: str, metric: str = "accuracy") -> Figure:
     """Test accuracy with its 95 % interval against the number of parameters and of multiply-adds.
 
-    variants: a row a variant, its name the index; columns accuracy, accuracy_low, accuracy_high (fractions),
-    parameters and multiply_adds (of one image).
+    variants: a row a variant, its name the index; columns <metric>, <metric>_low, <metric>_high (fractions),
+    parameters and multiply_adds (of one image). metric: accuracy or balanced_accuracy.
     """
+    metric_name = metric.replace("_", " ")
     names_width = widest(map(str, variants.index), 8)
     slanted = math.radians(SLANT)
     above = names_width * math.sin(slanted) + 0.85
     height = 2.2
     left, width = MARGIN + 0.45, WIDTH - 2 * MARGIN - 0.45 - names_width * math.cos(slanted)
     figure = new_figure(
-        "Test accuracy against the size and the work of the network",
+        f"Test {metric_name} against the size and the work of the network",
         f"{dataset}. Bars: 95 % intervals. Where variants cost the same, their points stand side by side.",
         HEAD - 0.25 + 2 * (above + height + 0.5) + 0.1,
     )
@@ -57,12 +58,14 @@ def accuracy_vs_cost(variants: pd.DataFrame, dataset: str) -> Figure:
         (("parameters", "number of parameters"), ("multiply_adds", "multiply-adds for one image"))
     ):
         top = HEAD - 0.25 + position * (above + height + 0.5) + above
-        _draw_cost(figure, variants, cost, (left, top, width, height)).set_xlabel(name)
-        write(figure, MARGIN, top - above + 0.25, f"test accuracy, %, by {name}", weight="bold")
+        _draw_cost(figure, variants, metric, cost, (left, top, width, height)).set_xlabel(name)
+        write(figure, MARGIN, top - above + 0.25, f"test {metric_name}, %, by {name}", weight="bold")
     return figure
 
 
-def _draw_cost(figure: Figure, variants: pd.DataFrame, cost: str, box: tuple[float, float, float, float]) -> Axes:
+def _draw_cost(
+    figure: Figure, variants: pd.DataFrame, metric: str, cost: str, box: tuple[float, float, float, float]
+) -> Axes:
     left, top, width, height = box
     table = variants.sort_values(cost, kind="stable")
     logs = np.log10(np.maximum(table[cost].to_numpy(np.float64), 1))
@@ -75,7 +78,7 @@ def _draw_cost(figure: Figure, variants: pd.DataFrame, cost: str, box: tuple[flo
     axes = axes_at(figure, left, top, width, height)
     axes.set_xscale("log")
     axes.set_xlim(10**lowest, 10**highest)
-    middle, low, high = (100 * table[name].to_numpy() for name in ("accuracy", "accuracy_low", "accuracy_high"))
+    middle, low, high = (100 * table[f"{metric}{end}"].to_numpy() for end in ("", "_low", "_high"))
     room = max(0.06 * float(high.max() - low.min()), 0.01)
     axes.set_ylim(low.min() - room, min(high.max() + room, 100 + room))
     axes.errorbar(

@@ -36,7 +36,8 @@ def kuzushiji_clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def test_a_kuzushiji_data_set_works_from_end_to_end(kuzushiji_clone: Clone, dataset: Dataset) -> None:
     clone = kuzushiji_clone
     mirror = str(clone.root / MIRROR)
-    clone.dvc("exp", "run", "-S", f"dataset={dataset.name}", GLYPHLINE_MIRROR=mirror)
+    output = clone.dvc("exp", "run", "-S", f"dataset={dataset.name}", GLYPHLINE_MIRROR=mirror).stdout
+    assert f"pooled: {dataset.leading_metric.replace('_', ' ')} " in output
     scores = json.loads(clone.read("metrics/test.json"))
     assert list(scores) == ["pooled", "mlp"]
     assert {score["n"] for score in scores.values()} == {TEST_COUNT}

@@ -33,7 +33,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     images = rng.integers(0, 256, (30, 28, 28), dtype=np.uint8)
     labels = (np.arange(30) % 3).astype(np.uint8)
     np.savez("data/raw/train.npz", images=images, labels=labels)
-    card = {"name": "tiny", "title": "Tiny", "class_names": CLASS_NAMES}
+    card = {"name": "tiny", "title": "Tiny", "class_names": CLASS_NAMES, "leading_metric": "accuracy"}
     Path("data/raw/dataset.json").write_text(json.dumps(card), encoding="utf-8")
     pd.DataFrame({"image": range(12), "label": labels[:12], "small": 0, "mlp": 0}).to_csv(
         "metrics/predictions.csv", index=False
