@@ -118,7 +118,7 @@ def test_a_full_disk_is_one_sentence(world: Path, write_params: Write, run_stage
     ("name", "arguments", "missing"),
     [
         ("preprocess", (), "data/raw/dataset.json"),
-        ("evaluate", (), "data/raw/dataset.json"),
+        ("plot", (), "data/raw/dataset.json"),
         ("train", ("thin",), "data/prepared/train/images.npy"),
     ],
 )
