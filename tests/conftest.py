@@ -21,6 +21,20 @@ Write = Callable[..., None]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def files_for_git() -> list[str]:
+    """What git tracks here, and what it would track if it were asked to: uncommitted work is tested too."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode:
+        pytest.skip("this is no git repository")
+    return [name for name in listing.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+
+
 @pytest.fixture(scope="session")
 def bundled() -> tuple[Labelled, Labelled]:
     """The bundled data, 4,000 training and 1,000 test digits. Not to be written to."""

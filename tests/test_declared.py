@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, files_for_git
 
 ROOMS = ("glyphline", "stages")
 
@@ -143,20 +143,6 @@ def test_every_confusion_plot_is_a_variant_s_and_every_variant_has_one() -> None
 
 LOCK: dict[str, dict[str, Any]] = load("dvc.lock")["stages"]
 AGAIN = "run: dvc repro"
-
-
-def files_for_git() -> set[str]:
-    """What git tracks, and what it would track if it were asked to."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listing.returncode:
-        pytest.skip("this is no git repository")
-    return {name for name in listing.stdout.split("\0") if name and (REPOSITORY / name).is_file()}
 
 
 def expected_stages() -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.conftest import REPOSITORY, files_for_git
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,10 @@ def start_repository(root: Path) -> Clone:
 
 
 def copy_tree(destination: Path) -> None:
-    """Copy what git tracks, and what it would track, so that uncommitted work is tested too."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listing.stdout.split("\0")):
-        source = REPOSITORY / name
-        if source.is_file():
-            (destination / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, destination / name)
+    """Copy what git tracks, and what it would track."""
+    for name in files_for_git():
+        (destination / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, destination / name)
 
 
 def shrink(params: Path, limit: int | None = 300, variants: Sequence[str] = ()) -> None:

@@ -9,7 +9,8 @@ import time
 import pytest
 from ruamel.yaml import YAML
 
-from tests.pipeline.conftest import REPOSITORY, Clone
+from tests.conftest import REPOSITORY
+from tests.pipeline.conftest import Clone
 
 VARIANTS = list(YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["variants"])
 RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
