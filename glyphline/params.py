@@ -16,6 +16,7 @@ IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
 LONGEST_QUOTATION = 80  # characters of a wrong value that an error repeats
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -76,6 +77,28 @@ class Variant(_Section):
         return self
 
 
+class Limits(_Section):
+    """What `glyphline review --gate` holds a variant to; what is left out is not limited, or as for all variants."""
+
+    accuracy_floor: Fraction | None = Field(default=None, description="the lowest test accuracy that passes")
+    accuracy_drop: Fraction | None = Field(
+        default=None, description="how far the test accuracy may fall; a fall within noise passes too"
+    )
+    balanced_accuracy_floor: Fraction | None = Field(default=None, description="the same of balanced accuracy")
+    balanced_accuracy_drop: Fraction | None = Field(default=None, description="the same of balanced accuracy")
+
+
+class Gate(Limits):
+    """The limits of all variants, and those of single ones. No stage reads them."""
+
+    variants: dict[VariantName, Limits] = Field(default={}, description="limits of single variants, which come first")
+
+    def limits(self, variant: str) -> Limits:
+        """What the variant is held to: its own limits, and those of all variants where it has none."""
+        own = self.variants.get(variant, Limits()).model_dump(exclude_none=True)
+        return Limits.model_validate(self.model_dump(exclude={"variants"}) | own)
+
+
 class Params(_Section):
     """Everything that params.yaml says."""
 
@@ -86,6 +109,7 @@ class Params(_Section):
     )
     preprocess: Preprocess
     variants: dict[VariantName, Variant] = Field(min_length=1)
+    gate: Gate = Field(default=Gate(), description="what a change of the test metrics must not fall short of")
 
 
 def load_params(path: Path) -> Params:
@@ -93,7 +117,11 @@ def load_params(path: Path) -> Params:
 
     Raises ParamsError, one line for each thing that is wrong, with the key it is about.
     """
-    return parse_params(_read_yaml(path), source=str(path))
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: there is no such file; run from the repository's root") from None
+    return parse_params(parse_yaml(content, source=str(path)), source=str(path))
 
 
 def parse_params(values: Any, source: str) -> Params:
@@ -105,23 +133,22 @@ def parse_params(values: Any, source: str) -> Params:
         raise ParamsError("\n".join(lines)) from None
 
 
-def _read_yaml(path: Path) -> Any:
-    # YAML 1.2, as DVC reads it: 1e-3 is a number here, and `no` a string.
+def parse_yaml(content: bytes, source: str) -> Any:
+    """The values in a YAML file, read as DVC reads them. Raises ParamsError, one line that begins with `source`."""
+    # YAML 1.2: 1e-3 is a number here, and `no` a string.
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: there is no such file; run from the repository's root") from None
+        return YAML(typ="safe", pure=True).load(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: byte {error.start} is not UTF-8 text") from None
+        raise ParamsError(f"{source}: byte {error.start} is not UTF-8 text") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         problem = " ".join(str(error.problem).split())
-        raise ParamsError(f"{path}: line {line} is not YAML: {problem}") from None
+        raise ParamsError(f"{source}: line {line} is not YAML: {problem}") from None
     except YAMLError as error:
-        raise ParamsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{source}: this is not YAML: {' '.join(str(error).split())}") from None
     except (ArithmeticError, LookupError, RecursionError, ValueError) as error:
         # What ruamel.yaml lets through: a thirteenth month, 5,000 digits, thousands of brackets.
-        raise ParamsError(f"{path}: a value in it cannot be read: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{source}: a value in it cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _explain(detail: Any) -> str:
@@ -152,6 +179,6 @@ def _quoted(value: Any) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"preprocess": Preprocess, "variants": Variant}
-    section = sections[location[0]] if location else Params
+    sections: dict[str, type[BaseModel]] = {"preprocess": Preprocess, "variants": Variant, "gate": Gate}
+    section = Limits if location[:2] == ["gate", "variants"] else sections[location[0]] if location else Params
     return list(section.model_fields)

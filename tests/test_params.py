@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from glyphline.errors import ParamsError
-from glyphline.params import Params, Variant, load_params, parse_params
+from glyphline.params import Limits, Params, Variant, load_params, parse_params
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -179,6 +179,17 @@ def test_the_repository_runs_on_the_bundled_digits_with_the_seed_of_its_referenc
         ("  mlp:", '  "mlp\\n":', r"variants.'mlp\n'", "a variant's name is a lower-case letter"),
         ("  mlp:", "  7:", "variants.7", "valid string"),
         ("  mlp:", "  mlp: 5\n  other:", "variants.mlp", "but it is 5"),
+        ("seed: 1", "seed: 1\ngate: 5", "gate", "but it is 5"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_floor: 95}", "gate.accuracy_floor", "less than or equal to 1"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_drop: -0.1}", "gate.accuracy_drop", "greater than or equal to 0"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_flor: 0.9}", "gate.accuracy_flor", "did you mean accuracy_floor?"),
+        ("seed: 1", "seed: 1\ngate: {variants: {M: {}}}", "gate.variants.M", "a variant's name is"),
+        (
+            "seed: 1",
+            "seed: 1\ngate: {variants: {mlp: {accuracy_dop: 0}}}",
+            "gate.variants.mlp.accuracy_dop",
+            "did you mean accuracy_drop?",
+        ),
     ],
 )
 def test_what_the_schema_forbids_is_refused_by_key(params_file: Path, old: str, new: str, key: str, words: str) -> None:
@@ -273,6 +284,29 @@ def test_convolutions_are_allowed_until_the_image_is_used_up(filters: list[int],
     else:
         with pytest.raises(ParamsError, match="leaves nothing"):
             parse_params(values, "params.yaml")
+
+
+GATE = """\
+gate:
+  accuracy_floor: 0.9
+  accuracy_drop: 0.01
+  variants:
+    mlp:
+      accuracy_floor: 0.8
+      balanced_accuracy_drop: 0
+"""
+
+
+def test_a_variant_is_held_to_its_own_limits_and_else_to_those_of_all(params_file: Path) -> None:
+    params_file.write_text(SMALL + GATE, encoding="utf-8")
+    gate = load_params(params_file).gate
+    assert gate.limits("other") == Limits(accuracy_floor=0.9, accuracy_drop=0.01)
+    assert gate.limits("mlp") == Limits(accuracy_floor=0.8, accuracy_drop=0.01, balanced_accuracy_drop=0.0)
+
+
+def test_without_a_gate_nothing_is_limited(params_file: Path) -> None:
+    params_file.write_text(SMALL, encoding="utf-8")
+    assert load_params(params_file).gate.limits("mlp") == Limits()
 
 
 ORIGINAL: Any = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
