@@ -26,7 +26,7 @@ setup: .venv/ready ## Make .venv with the locked packages
 	  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: setup ## Set up, then bring data, models, metrics and plots up to date
+repro: setup ## Set up, then bring data, models, metrics, plots and report up to date
 	dvc repro
 
 test: setup ## Set up, then run the test suite
@@ -45,11 +45,12 @@ lock: setup ## Resolve pyproject.toml anew into the two lock files
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
-pictures: ## Copy the README's pictures out of plots/
+pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chromium)
 	mkdir -p docs/pictures
 	cp plots/accuracy_vs_cost.png docs/pictures/
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
+	python -m tests.browser report/index.html docs/pictures/report.png
 
-clean: ## Remove what can be rebuilt: .venv, data, models, plots and DVC's cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots dvc_plots runs .dvc/cache .dvc/tmp
+clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots report dvc_plots runs .dvc/cache .dvc/tmp
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

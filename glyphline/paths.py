@@ -23,6 +23,7 @@ PREDICTIONS = Path("metrics/predictions.csv")
 EVALUATION = Path("data/evaluation")
 
 PLOTS = Path("plots")
+REPORT = Path("report/index.html")
 RUNS = Path("runs")
 
 
