@@ -6,7 +6,16 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -31,17 +40,37 @@ class Preprocess(_Section):
     validation_fraction: float = Field(gt=0, lt=1, description="share of the training images held out")
 
 
+class Augmentation(_Section):
+    """How far each training image is moved about at random, anew in every epoch. Zero leaves it alone."""
+
+    shift: float = Field(default=0.0, ge=0, le=14, description="pixels, at most, in each direction")
+    rotation: float = Field(default=0.0, ge=0, le=180, description="degrees, at most, either way")
+    scale: float = Field(default=0.0, ge=0, lt=1, description="share of the size, at most, larger or smaller")
+    shear: float = Field(default=0.0, ge=0, le=1, description="share of the height, at most, that the top leans over")
+
+
 class Variant(_Section):
     """One network and how it is trained. What is left out takes the default given here.
 
-    The layers are, in this order: for each entry of `filters` a convolution (and its pooling), dropout, flatten,
-    for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
+    The layers are, in this order: space to depth, for each entry of `filters` a convolution (and its pooling), dropout,
+    flatten, for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
     """
 
+    space_to_depth: PositiveInt = Field(
+        default=1, description="side of the blocks of pixels that become channels before the first convolution"
+    )
     filters: list[PositiveInt] = Field(default=[], description="filters of each convolution; [] for none")
     kernel_size: PositiveInt = Field(default=3, description="side of the convolutions' kernels, pixels")
-    pooling: Literal["each", "last", "none"] = Field(
-        default="each", description="2x2 max pooling after each convolution, after the last one, or none"
+    pooling: Annotated[
+        Annotated[Literal["each", "last", "none"], Tag("[name]")] | Annotated[list[PositiveInt], Tag("[list]")],
+        Discriminator(lambda value: "[list]" if isinstance(value, list) else "[name]"),
+    ] = Field(
+        default="each",
+        description="2x2 max pooling after each convolution, after the last one, after none, or after those listed, "
+        "counted from 1",
+    )
+    batch_normalization: bool = Field(
+        default=False, description="between each convolution or hidden dense layer and its activation"
     )
     convolution_dropout: Rate = Field(default=0.0, description="after the convolutions, before flatten")
     first_convolution_l2: float = Field(
@@ -53,19 +82,50 @@ class Variant(_Section):
     initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"] = "glorot_uniform"
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "adadelta", "adagrad", "nadam"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="the learning rate's way: always the same, or down to nothing at the last step"
+    )
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="share of all steps in which a cosine schedule first climbs from nothing"
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="share of a kernel, times the learning rate, taken off at every step"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each label spread evenly over all classes"
+    )
+    augmentation: Augmentation = Augmentation()
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the arithmetic inside the network; its weights are float32"
+    )
     batch_size: PositiveInt = 128
     epochs: PositiveInt
     early_stopping: PositiveInt | None = Field(
         default=None,
         description="stop after this many epochs without a lower validation loss and restore the best weights",
     )
+    seeds: PositiveInt = Field(
+        default=1, description="how many times to train it, each with the next seed, to tell what chance does"
+    )
+
+    def pools_after(self, depth: int) -> bool:
+        """Whether a pooling follows the convolution of this number, counted from 1."""
+        if isinstance(self.pooling, list):
+            return depth in self.pooling
+        return self.pooling == "each" or (self.pooling == "last" and depth == len(self.filters))
 
     @model_validator(mode="after")
     def _images_outlast_the_convolutions(self) -> Variant:
-        side = IMAGE_SIDE
+        if IMAGE_SIDE % self.space_to_depth:
+            raise ValueError(
+                f"space_to_depth is {self.space_to_depth}, which does not divide the image's side, {IMAGE_SIDE}"
+            )
+        if isinstance(self.pooling, list) and set(self.pooling) - set(range(1, len(self.filters) + 1)):
+            raise ValueError(f"pooling is {self.pooling}, but there are {len(self.filters)} convolutions to follow")
+        side = IMAGE_SIDE // self.space_to_depth
         for depth, _ in enumerate(self.filters, start=1):
             side -= self.kernel_size - 1
-            if self.pooling == "each" or (self.pooling == "last" and depth == len(self.filters)):
+            if self.pools_after(depth):
                 side //= 2
             if side < 1:
                 raise ValueError(
@@ -74,6 +134,8 @@ class Variant(_Section):
                 )
         if self.first_convolution_l2 and not self.filters:
             raise ValueError("first_convolution_l2 needs a convolution, and filters is empty")
+        if self.warmup and self.schedule == "constant":
+            raise ValueError("warmup belongs to a schedule of cosine, and schedule is constant")
         return self
 
 
@@ -153,7 +215,7 @@ def parse_yaml(content: bytes, source: str) -> Any:
 
 def _explain(detail: Any) -> str:
     """One error of pydantic's as a sentence that names the key."""
-    location = [str(part) for part in detail["loc"] if part != "[key]"]
+    location = [str(part) for part in detail["loc"] if part not in ("[key]", "[list]", "[name]")]
     key = ".".join(part if part.isprintable() else ascii(part) for part in location) or "the file"
     if detail["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
@@ -179,6 +241,14 @@ def _quoted(value: Any) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"preprocess": Preprocess, "variants": Variant, "gate": Gate}
-    section = Limits if location[:2] == ["gate", "variants"] else sections[location[0]] if location else Params
-    return list(section.model_fields)
+    """The keys of the section at a location, in which the names of variants do not count."""
+    sections: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Params,
+        ("preprocess",): Preprocess,
+        ("variants",): Variant,
+        ("variants", "augmentation"): Augmentation,
+        ("gate",): Gate,
+        ("gate", "variants"): Limits,
+    }
+    place = [part for before, part in zip(["", *location], location, strict=False) if before != "variants"]
+    return list(sections[tuple(place)].model_fields)

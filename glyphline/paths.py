@@ -32,6 +32,11 @@ def model(variant: str) -> Path:
     return MODELS / f"{variant}.keras"
 
 
+def seed_models(variant: str) -> Path:
+    """The folder of the networks that a variant's further seeds gave; empty when it has one seed."""
+    return MODELS / "seeds" / variant
+
+
 def layers(variant: str) -> Path:
     """The table of a variant's layers: shapes, parameters, multiply-adds."""
     return LAYERS / f"{variant}.csv"

@@ -1,13 +1,20 @@
-"""Train one variant on the train split, watched on the validation split."""
+"""Train one variant on the train split, watched on the validation split; with several seeds, several times."""
+
+from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from glyphline import networks, paths, stage, training
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.params import load_params
+from glyphline.params import Variant, load_params
+from glyphline.training import Examples
+
+if TYPE_CHECKING:
+    import keras
 
 
 def main(name: str) -> None:
@@ -17,30 +24,50 @@ def main(name: str) -> None:
             f"{paths.PARAMS}: variants.{name}: there is no such variant among {', '.join(params.variants)}"
         )
     variant = params.variants[name]
-    train = training.Examples.load(paths.PREPARED / "train")
-    validation = training.Examples.load(paths.PREPARED / "validation")
+    train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
 
-    training.make_deterministic(params.seed)
-    network = networks.build(variant, train.images.shape[1:], train.labels.shape[1])
-    history = training.train(network, variant, train, validation, params.seed)
+    network, history = fit(name, variant, train, validation, params.seed)
+    training.save(network, paths.model(name))
+    table = networks.layer_table(network)
+    summaries = [training.summary(history, variant.early_stopping is not None)]
+    paths.seed_models(name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even with nothing in it
+    for seed in training.further_seeds(params.seed, variant.seeds):
+        print(f"seed {seed}, {len(summaries) + 1} of {variant.seeds}:", flush=True)
+        again, its_history = fit(name, variant, train, validation, seed)
+        training.save(again, paths.seed_models(name) / f"{seed}.keras")
+        summaries.append(training.summary(its_history, variant.early_stopping is not None))
+
+    paths.LAYERS.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(table).to_csv(paths.layers(name), index=False)
+    metrics = (
+        summaries[0]
+        | {
+            "parameters": sum(row["parameters"] for row in table),
+            "multiply_adds": sum(row["multiply_adds"] for row in table),
+        }
+        | ({"seeds": training.spread(summaries)} if variant.seeds > 1 else {})
+    )
+    paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
+    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    paths.HISTORY.mkdir(parents=True, exist_ok=True)
+    history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+
+
+def fit(
+    name: str, variant: Variant, train: Examples, validation: Examples, seed: int
+) -> tuple[keras.Model, pd.DataFrame]:
+    """A network trained from this seed, and its history. Raises GlyphlineError when the loss is lost on the way."""
+    training.make_deterministic(seed)
+    network = networks.build(
+        variant, train.images.shape[1:], train.labels.shape[1], training.steps(variant, len(train.labels))
+    )
+    history = training.train(network, variant, train, validation, seed)
     if training.has_diverged(history, variant.early_stopping is not None):
         raise GlyphlineError(
             f"{paths.PARAMS}: variants.{name}.learning_rate: training went astray, its loss is not a number any more; "
             "lower the learning rate"
         )
-
-    training.save(network, paths.model(name))
-    table = networks.layer_table(network)
-    paths.LAYERS.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(table).to_csv(paths.layers(name), index=False)
-    metrics = training.summary(history, variant.early_stopping is not None) | {
-        "parameters": sum(row["parameters"] for row in table),
-        "multiply_adds": sum(row["multiply_adds"] for row in table),
-    }
-    paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
-    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    paths.HISTORY.mkdir(parents=True, exist_ok=True)
-    history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+    return network, history
 
 
 if __name__ == "__main__":
