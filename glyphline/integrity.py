@@ -19,13 +19,12 @@ from dvc.exceptions import DvcException
 from dvc.fs import LocalFileSystem
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
-from dvc.utils.serialize import load_yaml
 from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.params import parse_params
+from glyphline.params import parse_params, parse_yaml
 
 REBUILD = "run: dvc repro, and commit dvc.lock and metrics/"
 PIPELINE, LOCK = "dvc.yaml", "dvc.lock"
@@ -83,15 +82,14 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
 
 def _in_params(repo: Any) -> list[str]:
     advice = f"mend it, then {REBUILD}"
+    source = str(paths.PARAMS)
     try:
-        values = load_yaml(repo.fs.join(repo.root_dir, str(paths.PARAMS)), fs=repo.fs)
-        parse_params(values, source=str(paths.PARAMS))
+        content = repo.fs.cat_file(repo.fs.join(repo.root_dir, source))
+        parse_params(parse_yaml(content, source), source)
     except FileNotFoundError:
-        return [f"{paths.PARAMS}: there is no such file; {advice}"]
+        return [f"{source}: there is no such file; {advice}"]
     except ParamsError as error:
         return [f"{line}; {advice}" for line in str(error).splitlines()]
-    except _READING_ERRORS as error:
-        return [f"{paths.PARAMS}: {_words(error)}; {advice}"]
     return []
 
 

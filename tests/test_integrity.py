@@ -226,7 +226,7 @@ def test_a_missing_lock_is_told_in_one_sentence(clone: Clone) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("seed: 1234", "seed: [", "YAML file structure is corrupted"),
+        ("seed: 1234", "seed: [", "params.yaml: line 3 is not YAML: "),
         ("seed: 1234", "seed: 2020-13-45", "month must be in 1..12"),
         ("seed: 1234", "seed: many", "seed: input should be a valid integer, but it is 'many'"),
         ("seed: 1234", "seed: 1234\nspeed: 11", "speed: unknown key; did you mean seed?"),
