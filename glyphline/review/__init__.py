@@ -14,7 +14,7 @@ from glyphline.params import Gate, parse_params
 from glyphline.review import gate, revision
 from glyphline.review.compare import compare_results
 from glyphline.review.page import Page
-from glyphline.review.results import Results, read_results
+from glyphline.review.results import Results, contradictions, read_results
 
 SOURCES = ("*.py", "dvc.yaml")
 
@@ -32,7 +32,7 @@ def review(folder: Path, base: str | None = None) -> Page:
         comparison=comparison,
         lines=revision.changed_lines(before, after, SOURCES),
         failures=gate.failures(comparison, _gate(comparison.after)),
-        problems=problems(repository, after.commit),
+        problems=[*problems(repository, after.commit), *contradictions(comparison.after)],
     )
 
 

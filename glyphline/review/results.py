@@ -27,6 +27,7 @@ from glyphline.review.spread import Spread
 
 METRICS = ("accuracy", "balanced_accuracy")
 COSTS = ("parameters", "multiply_adds")
+ROUNDING = 1e-6  # metrics keep six decimals
 
 Classes = NDArray[np.int64]
 
@@ -93,6 +94,19 @@ def read_results(revision: Revision) -> Results:
         used_by=_used_by(_quietly(revision, Path("dvc.yaml"))),
         packages=_packages((revision.read(Path("requirements.lock")) or b"").decode("utf-8", "replace")),
     )
+
+
+def contradictions(results: Results) -> list[str]:
+    """A sentence for each variant whose accuracy in the metrics is not that of its predictions."""
+    sentences = []
+    for variant, scores in results.metrics.items():
+        right = results.right(variant)
+        if right is not None and abs(scores["accuracy"] - right.mean()) > ROUNDING:
+            sentences.append(
+                f"{paths.TEST_METRICS}: {variant}: the accuracy is {100 * scores['accuracy']:g} %, "
+                f"but {paths.PREDICTIONS} gives {100 * right.mean():g} %"
+            )
+    return sentences
 
 
 def _metrics(revision: Revision) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glyphline.review.compare import Change, Comparison, ParamChange, VariantReview, Verdict
-from glyphline.review.markdown import code, count, interval, p_value, percent, points, signed, table
+from glyphline.review.markdown import MINUS, code, count, interval, p_value, percent, points, signed, table
 from glyphline.review.results import COSTS, METRICS, Results
 from glyphline.review.revision import Lines
 from glyphline.review.spread import Spread
@@ -164,7 +164,7 @@ def of_lines(comparison: Comparison, lines: Sequence[Lines]) -> tuple[str, str]:
 
 def _sum_of(lines: Sequence[Lines]) -> str:
     added, removed = sum(file.added for file in lines), sum(file.removed for file in lines)
-    return f"{signed(added)} {signed(-removed)} lines in {count(len(lines), 'file')}"
+    return f"+{added:,} {MINUS}{removed:,} lines in {count(len(lines), 'file')}"
 
 
 def of_costs(comparison: Comparison) -> str:

@@ -82,7 +82,7 @@ def _body(section: Section) -> Markup:
 
 
 def _inline(picture: Picture) -> Inline:
-    width, height = (round(side * picture.figure.dpi) for side in picture.figure.get_size_inches())
+    width, height = (int(side) for side in picture.figure.bbox.size)
     return Inline(base64.b64encode(_png(picture.figure)).decode("ascii"), picture.alternative, width, height)
 
 
