@@ -147,6 +147,14 @@ def test_a_percentage_has_as_many_decimals_as_the_images_support() -> None:
     assert words.percent(0.976, 1000) == "97.6\N{NO-BREAK SPACE}%"
     assert words.percent(0.97604, 10_000) == "97.60\N{NO-BREAK SPACE}%"
     assert words.points(-0.035, 1000) == "\N{MINUS SIGN}3.5"
+    assert words.points(-0.00001, 1000) == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1_199_882, "1.20 M"), (999_900, "1.00 M"), (305_194, "305 k"), (34_826, "34.8 k"), (7, "7")]
+)
+def test_a_large_count_is_shortened_to_three_digits(count: int, text: str) -> None:
+    assert words.short(count).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 @pytest.mark.parametrize(

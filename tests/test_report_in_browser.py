@@ -19,7 +19,7 @@ from tests.finished import ERRORS, finish
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
 PAPER = {"width": 702, "height": 1000}  # A4 without its margins, CSS pixels
-HEADINGS = 8  # of the ranking, each of which sorts
+HEADINGS = 9  # of the ranking, each of which sorts
 
 Open = Callable[..., Page]
 
@@ -29,7 +29,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("finished")
     finish(root)
     with contextlib.chdir(root):
-        page = report.render(report.read_results())
+        results = report.read_results()
+        results.test["winner"]["seeds"] = {"n": 5, "accuracy_mean": 0.94, "accuracy_sd": 0.0123}
+        page = report.render(results)
     (root / "index.html").write_text(page, encoding="utf-8")
     return root / "index.html"
 
@@ -150,11 +152,11 @@ def test_headings_go_down_one_step_at_a_time(open_page: Open) -> None:
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
-@pytest.mark.parametrize("width", [320, 390, 820, 1280])
+@pytest.mark.parametrize("width", [320, 390, 820, 1440])
 def test_no_window_has_to_be_scrolled_sideways(open_page: Open, width: int) -> None:
     page = open_page({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    if width == 1280:
+    if width == 1440:
         assert page.locator(".wide[tabindex]").count() == 0, "a table does not fit"
 
 

@@ -31,7 +31,8 @@ def interval(low: float, high: float, n: int) -> str:
 
 def points(difference: float, n: int) -> str:
     """A difference of shares of n images in percentage points, with its sign and a true minus."""
-    return f"{100 * difference:+.{decimals(n)}f}".replace("-", MINUS)
+    rounded = round(100 * difference, decimals(n))
+    return f"{rounded:+.{decimals(n)}f}".replace("-", MINUS) if rounded else f"{0:.{decimals(n)}f}"
 
 
 def decimals(n: int) -> int:
@@ -40,6 +41,14 @@ def decimals(n: int) -> int:
 
 def count(value: float) -> str:
     return f"{value:,.0f}"
+
+
+def short(value: float) -> str:
+    """1199882 to "1.20 M"."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * unit:  # what rounds to 1000 k is 1 M
+            return f"{value / unit:#.3g}".removesuffix(".") + SPACE + name
+    return f"{value:.0f}"
 
 
 def p_value(p: float) -> str:
