@@ -126,7 +126,7 @@ def class_changes(
     top = HEAD - 0.2 + above
     figure = new_figure(
         "Classes that moved",
-        f"{dataset}. Test images gained less those lost; the colour is their share of the class, at its deepest 5 %.",
+        f"{dataset}. Test images gained less images lost. Blue: a gain, orange: a loss; deepest at 5 % of the class.",
         top + height * len(variants) + 0.3,
     )
     axes = axes_at(figure, MARGIN + names, top, cell * len(class_names), height * len(variants))
