@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format lock pictures clean
+.PHONY: help setup repro test lint format lock verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -44,6 +44,22 @@ format: setup ## Rewrite the code in the project's format
 lock: setup ## Resolve pyproject.toml anew into the two lock files
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
+	python -m glyphline.integrity
+
+# Names reach the shell as variables of its environment, so that nothing in them is taken for a command.
+review: setup ## Print what changed since BASE=revision (if not given: since this branch left main)
+	glyphline review $${BASE:+-- "$$BASE"}
+
+gate: setup ## The same, and fail where a metric falls too far or dvc.lock is stale
+	glyphline review --gate $${BASE:+-- "$$BASE"}
+
+prove: setup ## Rebuild the last commit from nothing in a scratch clone, and compare with what it has
+	python -m glyphline.proof
+
+comment: ## Post the page PAGE=file on pull request PR=number, or renew it there; needs gh
+	.github/comment
 
 pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chromium)
 	mkdir -p docs/pictures
