@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from glyphline.params import Gate
 from glyphline.review.compare import compare_results
 from glyphline.review.markdown import code, escaped, interval, p_value, points, signed, table
 from glyphline.review.page import Page, to_markdown
@@ -24,8 +25,8 @@ from tests.review.test_compare import results, spread
 
 def page(before: Results, after: Results, **parts: Any) -> Page:
     """The page of two revisions, the gate passing unless told otherwise."""
-    parts = {"lines": [], "failures": [], "problems": []} | parts
-    return Page(Path(), compare_results(replace(before, name="abc1234"), replace(after, name="def5678")), **parts)
+    values: dict[str, Any] = {"lines": [], "gate": Gate(accuracy_floor=0.5), "failures": [], "problems": []} | parts
+    return Page(Path(), compare_results(replace(before, name="abc1234"), replace(after, name="def5678")), **values)
 
 
 def body(of: Page, key: str) -> str:
@@ -81,6 +82,12 @@ def test_what_fails_the_gate_comes_before_the_tables() -> None:
     assert not found.passes
     assert [section.key for section in found.sections][:3] == ["failures", "problems", "leading"]
     assert body(found, "problems") == "- b: old\n- c: odd"
+
+
+def test_a_gate_without_limits_is_called_so() -> None:
+    assert page(results({"a": wrong()}), results({"a": wrong()}), gate=Gate()).summary.endswith(
+        "The gate sets no limits."
+    )
 
 
 def test_a_row_holds_levels_difference_interval_p_value_flips_and_classes() -> None:
