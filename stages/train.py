@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     import keras
 
 
-def main(name: str) -> None:
+def main(name: str) -> dict[str, float]:
+    """Returns the seconds that went into epochs, for the record of the run."""
     params = load_params(paths.PARAMS)
     if name not in params.variants:
         raise ParamsError(
@@ -26,14 +28,15 @@ def main(name: str) -> None:
     variant = params.variants[name]
     train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
 
-    network, history = fit(name, variant, train, validation, params.seed)
+    network, history, seconds = fit(name, variant, train, validation, params.seed)
     training.save(network, paths.model(name))
     table = networks.layer_table(network)
     summaries = [training.summary(history, variant.early_stopping is not None)]
     paths.seed_models(name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even with nothing in it
     for seed in training.further_seeds(params.seed, variant.seeds):
         print(f"seed {seed}, {len(summaries) + 1} of {variant.seeds}:", flush=True)
-        again, its_history = fit(name, variant, train, validation, seed)
+        again, its_history, its_seconds = fit(name, variant, train, validation, seed)
+        seconds += its_seconds
         training.save(again, paths.seed_models(name) / f"{seed}.keras")
         summaries.append(training.summary(its_history, variant.early_stopping is not None))
 
@@ -51,23 +54,29 @@ def main(name: str) -> None:
     paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     paths.HISTORY.mkdir(parents=True, exist_ok=True)
     history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+    return {"training_seconds": round(seconds, 3)}
 
 
 def fit(
     name: str, variant: Variant, train: Examples, validation: Examples, seed: int
-) -> tuple[keras.Model, pd.DataFrame]:
-    """A network trained from this seed, and its history. Raises GlyphlineError when the loss is lost on the way."""
+) -> tuple[keras.Model, pd.DataFrame, float]:
+    """A network trained from this seed, its history, and the seconds of its epochs.
+
+    Raises GlyphlineError when the loss is lost on the way.
+    """
     training.make_deterministic(seed)
     network = networks.build(
         variant, train.images.shape[1:], train.labels.shape[1], training.steps(variant, len(train.labels))
     )
+    clock = time.perf_counter()
     history = training.train(network, variant, train, validation, seed)
+    seconds = time.perf_counter() - clock
     if training.has_diverged(history, variant.early_stopping is not None):
         raise GlyphlineError(
             f"{paths.PARAMS}: variants.{name}.learning_rate: training went astray, its loss is not a number any more; "
             "lower the learning rate"
         )
-    return network, history
+    return network, history, seconds
 
 
 if __name__ == "__main__":
