@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format lock verify review gate prove comment pictures clean
+.PHONY: help setup repro test lint format lock bench verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -44,6 +44,11 @@ format: setup ## Rewrite the code in the project's format
 lock: setup ## Resolve pyproject.toml anew into the two lock files
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+bench: setup ## Time Glyphline beside plain Keras on the bundled digits, then the pipeline, then its growth
+	python -m benchmarks.side_by_side
+	python -m benchmarks.pipeline
+	python -m benchmarks.growth
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
 	python -m glyphline.integrity

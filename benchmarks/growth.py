@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def repeat(source: Path, target: Path, times: int) -> None:
 def row(name: str, runs: list[Measured]) -> str:
     cells = [f"{run.seconds:.1f} s, {run.peak_bytes / 2**30:.2f} GiB" for run in runs]
     # What each doubling adds, over what the first one added: 1, 2, 4 where the cost is linear.
-    steps = [after.seconds - before.seconds for before, after in zip(runs, runs[1:], strict=False)]
+    steps = [after.seconds - before.seconds for before, after in pairwise(runs)]
     cells.append(" : ".join(f"{step / steps[0]:.1f}" for step in steps))
     return f"| {name} | " + " | ".join(cells) + " |"
 

@@ -1,4 +1,4 @@
-"""What DVC and everything else outside training costs: a whole `dvc repro`, one with nothing to do, one changed variant.
+"""What everything but training costs: a whole `dvc repro`, one with nothing to do, and one with a changed variant.
 
 python -m benchmarks.pipeline
 """

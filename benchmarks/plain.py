@@ -2,8 +2,8 @@
 
 python -m benchmarks.plain original --data data/raw --model original.keras
 
-Nothing of Glyphline is used, so that benchmarks/side_by_side.py has something to compare it with. Layers, optimisers and
-epochs are those of the studies R1 to R4 (docs/variants.md).
+Nothing of Glyphline is used, so that benchmarks/side_by_side.py has something to compare it with. Layers, optimisers
+and epochs are those of the studies R1 to R4 (docs/variants.md).
 """
 
 from __future__ import annotations

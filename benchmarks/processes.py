@@ -45,7 +45,7 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 def prepare(folder: Path, changes: Mapping[str, object]) -> None:
-    """A folder with the repository's params.yaml, some of its top keys changed, and its data set prepared by the stages."""
+    """Make a folder with the repository's params.yaml, some top keys changed, and have the stages prepare its data."""
     from ruamel.yaml import YAML
 
     yaml = YAML()

@@ -1,10 +1,10 @@
 """The reference systems as published and Glyphline, in turns on one machine: seconds, ratio, memory, accuracy.
 
-python -m benchmarks.side_by_side                                   # the bundled digits, minutes
-GLYPHLINE_MIRROR=... python -m benchmarks.side_by_side --dataset mnist --rounds 1      # the whole of MNIST, an hour
+python -m benchmarks.side_by_side                                                   # the bundled digits, minutes
+GLYPHLINE_MIRROR=... python -m benchmarks.side_by_side --dataset mnist --rounds 1   # the whole of MNIST, an hour
 
-Both are timed as processes, from their start to the saved network. The plain ones train on all training images and watch
-the test set; Glyphline's stage trains on its train split and watches its validation split, as it does in `dvc repro`.
+Both are timed as processes, from their start to the saved network. The plain ones train on all training images and
+watch the test set; Glyphline's stage trains on its train split and watches its validation split, as in `dvc repro`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import arithmetic
-from benchmarks.processes import Measured, measure, prepare, python
+from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
 from glyphline import paths
 from glyphline.params import load_params
 
+REFERENCES = ("original", "convnet", "mlp")
+ROUGHER = "{}_bfloat16"  # the same variant, computed in bfloat16
+
 # Of each pair the plain system and the variant that is set against it.
-PAIRS = {
-    "original": ("original", "original"),
-    "convnet": ("convnet", "convnet"),
-    "mlp": ("mlp", "mlp"),
-    "fast": ("original", "fast"),
-    "best": ("original", "best"),
-}
+PAIRS = (
+    {name: (name, name) for name in REFERENCES}
+    | {ROUGHER.format(name): (name, ROUGHER.format(name)) for name in REFERENCES}
+    | {name: ("original", name) for name in ("fast", "best")}
+)
 
 
 def alternate(folder: Path, pairs: Sequence[str], rounds: int) -> dict[str, list[Measured]]:
@@ -117,13 +118,17 @@ def main() -> None:
         parser.error(f"no such pair: {', '.join(sorted(unknown))}; there are {', '.join(PAIRS)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(folder, {"dataset": arguments.dataset})
+        variants = {
+            name: variant.model_dump() for name, variant in load_params(REPOSITORY / paths.PARAMS).variants.items()
+        }
+        rougher = {ROUGHER.format(name): variants[name] | {"precision": "bfloat16"} for name in REFERENCES}
+        prepare(folder, {"dataset": arguments.dataset, "variants": variants | rougher})
         measured = alternate(folder, pairs, arguments.rounds)
-        variants = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
-        accuracies = judge(folder, variants)
+        trained = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
+        accuracies = judge(folder, trained)
         card = json.loads((folder / "data/raw/dataset.json").read_text(encoding="utf-8"))
         print(f"\n{card['title']}, {arguments.rounds} rounds:\n\n{table(measured, accuracies, pairs)}")
-        print(f"\n{shares(folder, variants)}")
+        print(f"\n{shares(folder, trained)}")
 
 
 if __name__ == "__main__":
