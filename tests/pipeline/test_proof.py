@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
+from glyphline.integrity import problems
 from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     small.dvc("repro")
     small.commit("Run it")
     return small
+
+
+def test_nothing_is_wrong_after_a_run(small: Clone) -> None:
+    assert problems(small.root) == problems(small.root, "HEAD") == []
 
 
 def prove(clone: Clone) -> subprocess.CompletedProcess[str]:
