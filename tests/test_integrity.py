@@ -51,7 +51,8 @@ stages:
     foreach: ${variants}
     do:
       cmd: mkdir -p models/seeds/${key} data/layers &&
-        { test ${key} = small || touch models/seeds/${key}/1.keras; } && echo ${key} > models/${key}.keras && echo ${key} > data/layers/${key}.csv &&
+        { test ${key} = small || touch models/seeds/${key}/1.keras; } &&
+        echo ${key} > models/${key}.keras && echo ${key} > data/layers/${key}.csv &&
         echo '{}' > metrics/train/${key}.json
       params:
       - seed
