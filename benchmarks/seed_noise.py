@@ -34,7 +34,9 @@ def main() -> None:
         pairs = list(combinations(right, 2))
         alarms = sum(compare(*pair).p_value < SIGNIFICANCE for pair in pairs)
         spread = f"{accuracies.mean():.2f} ± {accuracies.std(ddof=1):.2f}"
-        print(f"| `{variant}` | {len(models)} | {spread} | {len(pairs)} | {alarms} ({100 * alarms / len(pairs):.0f} %) |")
+        print(
+            f"| `{variant}` | {len(models)} | {spread} | {len(pairs)} | {alarms} ({100 * alarms / len(pairs):.0f} %) |"
+        )
 
 
 if __name__ == "__main__":
