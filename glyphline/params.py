@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -17,7 +31,16 @@ LONGEST_QUOTATION = 80  # characters of a wrong value that an error repeats
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
-VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+TUNED = "tuned"  # the variant that the search finds
+
+
+def _not_the_search_s(name: str) -> str:
+    if name == TUNED:
+        raise ValueError("this name is kept for the winner of the search; call the variant otherwise")
+    return name
+
+
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_the_search_s)]
 
 
 class _Section(BaseModel):
@@ -76,6 +99,177 @@ class Variant(_Section):
         return self
 
 
+def _is_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"this is a number, but it is {_quoted(value)}")
+    return value
+
+
+def _kind_of(value: Any) -> str:
+    """Which alternatives a mapping of params.yaml means: the tag of Range, Choices or Entries."""
+    keys = set(value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ())
+    return "<choices>" if "choices" in keys else "<entries>" if keys & {"count", "each"} else "<range>"
+
+
+Number = Annotated[int | float, BeforeValidator(_is_number)]
+
+
+class Range(_Section):
+    """Numbers from `low` to `high`, both included: whole ones if both are whole, `step` apart if it is given."""
+
+    low: Number
+    high: Number
+    step: Number | None = Field(default=None, description="distance between the numbers; null for none")
+    log: bool = Field(default=False, description="draw the logarithm evenly: each decade as likely as the next")
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("with log, low is above 0 and there is no step")
+        if self.step is not None:
+            if self.step <= 0:
+                raise ValueError(f"step is {self.step}, and has to be above 0")
+            if self.whole and not isinstance(self.step, int):
+                raise ValueError(f"low and high are whole numbers and step is {self.step}; write low as {self.low}.0")
+            steps = (self.high - self.low) / self.step
+            if abs(steps - round(steps)) > 1e-9 * max(steps, 1):
+                raise ValueError(f"steps of {self.step} from {self.low} miss {self.high}")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers alone."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Choices(_Section):
+    """Any of these values, each as likely."""
+
+    choices: list[Any] = Field(min_length=1)
+
+
+Values = Annotated[Annotated[Range, Tag("<range>")] | Annotated[Choices, Tag("<choices>")], Discriminator(_kind_of)]
+
+
+class Entries(_Section):
+    """A list: `count` entries, each of them one of `each`."""
+
+    count: Range
+    each: Values
+
+    @field_validator("count")
+    @classmethod
+    def _counts(cls, count: Range) -> Range:
+        if not count.whole or count.low < 0:
+            raise ValueError("a count is a whole number, at least 0")
+        return count
+
+
+Alternatives = Annotated[
+    Annotated[Range, Tag("<range>")] | Annotated[Choices, Tag("<choices>")] | Annotated[Entries, Tag("<entries>")],
+    Discriminator(_kind_of),
+]
+
+
+class Search(_Section):
+    """A search for the best of many variants by their validation accuracy, and where its trials run.
+
+    A trial's variant is `fixed` with what was drawn from `space`; variant `tuned` is the best trial's with `final`.
+    """
+
+    trials: PositiveInt = Field(description="how many variants to try")
+    sampler: Literal["random", "tpe"] = Field(
+        default="random",
+        description="random: each trial's draw depends on seed and its number alone. tpe: on the trials that have "
+        "ended before, so that it is not reproducible with more than one worker",
+    )
+    stopping: Literal["none", "plateau", "successive_halving"] = Field(
+        default="plateau",
+        description="plateau: end a trial after `patience` epochs without a higher validation accuracy. "
+        "successive_halving: end it if too many others were better at its age; not reproducible with more than one "
+        "worker",
+    )
+    patience: PositiveInt = Field(default=3, description="epochs that plateau waits")
+    fixed: Variant = Field(description="what all trials share; epochs is the most that a trial may take")
+    space: dict[str, Alternatives] = Field(min_length=1, description="what the trials differ in: a variant's keys")
+    final: dict[str, Any] = Field(default={}, description="what `tuned` is trained with instead: a variant's keys")
+    workers: PositiveInt = Field(default=2, description="processes on this machine, if there is no scheduler")
+    scheduler: str | None = Field(
+        default=None,
+        description="a running Dask scheduler, tcp://host:port or tls://host:port; null for this machine alone",
+    )
+    tls_ca_file: str | None = Field(default=None, description="for tls://: the authority's certificate, a PEM file")
+    tls_certificate: str | None = Field(default=None, description="for tls://: our certificate, a PEM file")
+    tls_key: str | None = Field(default=None, description="for tls://: our private key, a PEM file")
+    trial_memory_gib: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a trial that takes more fails; null for its worker's limit",
+    )
+
+    @field_validator("space")
+    @classmethod
+    def _is_about_variants(cls, space: dict[str, Alternatives]) -> dict[str, Alternatives]:
+        for key, alternatives in space.items():
+            if key in ("epochs", "early_stopping"):
+                raise ValueError(f"{key} is not searched: a trial takes up to fixed.epochs, and stopping ends it")
+            for value in _examples(alternatives):
+                _check_variant_key(key, value)
+        return space
+
+    @field_validator("final")
+    @classmethod
+    def _is_of_variants(cls, final: dict[str, Any]) -> dict[str, Any]:
+        for key, value in final.items():
+            _check_variant_key(key, value)
+        return final
+
+    @field_validator("scheduler")
+    @classmethod
+    def _is_an_address(cls, scheduler: str | None) -> str | None:
+        if scheduler is not None and not re.fullmatch(r"(tcp|tls)://\S+:\d+", scheduler):
+            raise ValueError(f"a scheduler is tcp://host:port or tls://host:port, but it is {_quoted(scheduler)}")
+        return scheduler
+
+    @model_validator(mode="after")
+    def _certificates_go_with_tls(self) -> Search:
+        files = (self.tls_ca_file, self.tls_certificate, self.tls_key)
+        encrypted = self.scheduler is not None and self.scheduler.startswith("tls://")
+        if encrypted != all(files) or (any(files) and not all(files)):
+            raise ValueError(
+                "a scheduler at tls:// and the files tls_ca_file, tls_certificate and tls_key go together: give all "
+                "four or none"
+            )
+        return self
+
+
+def _examples(alternatives: Range | Choices | Entries) -> list[Any]:
+    """The values that say whether a variant's key can have all of them."""
+    if isinstance(alternatives, Choices):
+        return alternatives.choices
+    if isinstance(alternatives, Range):
+        return [alternatives.low, alternatives.high]
+    return [[value] for value in _examples(alternatives.each)]
+
+
+def _check_variant_key(key: str, value: Any) -> None:
+    """Raise ValueError, with a sentence, unless a variant has that key and it can have that value."""
+    if key not in Variant.model_fields:
+        close = difflib.get_close_matches(key, Variant.model_fields, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"known: {', '.join(Variant.model_fields)}"
+        raise ValueError(f"a variant has no key {key}; {advice}")
+    try:
+        Variant.model_validate({"epochs": 1} | {key: value})
+    except ValidationError as error:
+        # What concerns several keys together is left to the trial, which has them all.
+        for detail in error.errors():
+            if detail["loc"]:
+                raise ValueError(f"{key} cannot be {_quoted(value)}: {detail['msg']}") from None
+
+
 class Params(_Section):
     """Everything that params.yaml says."""
 
@@ -86,6 +280,11 @@ class Params(_Section):
     )
     preprocess: Preprocess
     variants: dict[VariantName, Variant] = Field(min_length=1)
+    search: Search | None = Field(default=None, description="the search that finds the variant `tuned`")
+
+    def judged(self) -> list[str]:
+        """The names of all variants that evaluate judges: those written down, and the one that the search finds."""
+        return [*self.variants, *([TUNED] if self.search else [])]
 
 
 def load_params(path: Path) -> Params:
@@ -126,15 +325,17 @@ def _read_yaml(path: Path) -> Any:
 
 def _explain(detail: Any) -> str:
     """One error of pydantic's as a sentence that names the key."""
-    location = [str(part) for part in detail["loc"] if part != "[key]"]
+    location = [str(part) for part in detail["loc"] if not str(part).startswith(("[key]", "<"))]
     key = ".".join(part if part.isprintable() else ascii(part) for part in location) or "the file"
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys([str(part) for part in detail["loc"][:-1]])
         close = difflib.get_close_matches(location[-1], known, n=1)
         advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key}: unknown key; {advice}"
     if detail["type"] == "missing":
         return f"{key}: this key is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{key}: this is a range, or choices; a list of entries has no lists in it"
     if detail["type"] == "string_pattern_mismatch":
         return f"{key}: a variant's name is a lower-case letter, then lower-case letters, digits and _"
     message = detail["msg"].removeprefix("Value error, ")
@@ -152,6 +353,16 @@ def _quoted(value: Any) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"preprocess": Preprocess, "variants": Variant}
-    section = sections[location[0]] if location else Params
+    """The keys of the section at a location of pydantic's, innermost last."""
+    sections: dict[str, type[BaseModel]] = {
+        "preprocess": Preprocess,
+        "variants": Variant,
+        "search": Search,
+        "fixed": Variant,
+        "count": Range,
+        "<range>": Range,
+        "<choices>": Choices,
+        "<entries>": Entries,
+    }
+    section = next((sections[part] for part in reversed(location) if part in sections), Params)
     return list(section.model_fields)
