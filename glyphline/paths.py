@@ -17,6 +17,9 @@ LAYERS = Path("data/layers")
 TRAIN_METRICS = Path("metrics/train")
 HISTORY = Path("metrics/history")
 
+TRIALS = Path("metrics/search/trials.csv")
+WINNER = Path("metrics/search/winner.json")
+
 TEST_METRICS = Path("metrics/test.json")
 PER_CLASS = Path("metrics/per_class.csv")
 PREDICTIONS = Path("metrics/predictions.csv")
@@ -24,6 +27,7 @@ EVALUATION = Path("data/evaluation")
 
 PLOTS = Path("plots")
 RUNS = Path("runs")
+TRIAL_SECONDS = RUNS / "trials.csv"
 
 
 def model(variant: str) -> Path:
@@ -44,3 +48,8 @@ def train_metrics(variant: str) -> Path:
 def history(variant: str) -> Path:
     """Loss and accuracy of a variant after each epoch."""
     return HISTORY / f"{variant}.csv"
+
+
+def study(digest: str) -> Path:
+    """Where a search keeps its trials until it is over, and for when more are asked for: outside of all outputs."""
+    return RUNS / "search" / f"{digest}.sqlite"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from glyphline import networks, paths, stage, training
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.params import load_params
+from glyphline.params import Variant, load_params
 
 
 def main(name: str) -> None:
@@ -16,16 +16,23 @@ def main(name: str) -> None:
         raise ParamsError(
             f"{paths.PARAMS}: variants.{name}: there is no such variant among {', '.join(params.variants)}"
         )
-    variant = params.variants[name]
+    train_variant(name, params.variants[name], params.seed, where=f"variants.{name}")
+
+
+def train_variant(name: str, variant: Variant, seed: int, where: str) -> None:
+    """Train a variant and write what dvc.yaml declares of it; `where` in params.yaml its learning rate can be changed.
+
+    Raises GlyphlineError, before anything is written, when the loss is not a number any more.
+    """
     train = training.Examples.load(paths.PREPARED / "train")
     validation = training.Examples.load(paths.PREPARED / "validation")
 
-    training.make_deterministic(params.seed)
+    training.make_deterministic(seed)
     network = networks.build(variant, train.images.shape[1:], train.labels.shape[1])
-    history = training.train(network, variant, train, validation, params.seed)
+    history = training.train(network, variant, train, validation, seed)
     if training.has_diverged(history, variant.early_stopping is not None):
         raise GlyphlineError(
-            f"{paths.PARAMS}: variants.{name}.learning_rate: training went astray, its loss is not a number any more; "
+            f"{paths.PARAMS}: {where}.learning_rate: training went astray, its loss is not a number any more; "
             "lower the learning rate"
         )
 
