@@ -1,0 +1,125 @@
+"""Trials that fail, and what a search needs and does not find."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from glyphline.errors import GlyphlineError
+from glyphline.search import cluster, loop
+from glyphline.search.versions import versions
+from stages import tune
+from tests.search.conftest import World, finish, same_outputs, start, wait_for
+
+# With seed 9 the trials diverge, take too much memory, diverge, train, and leave nothing of the images, in this order.
+MISHAPS: dict[str, Any] = {
+    "trials": 5,
+    "fixed": {"batch_size": 50, "epochs": 2, "optimizer": "sgd"},
+    "space": {
+        "dense": {"choices": [[8], [16000, 16000]]},
+        "filters": {"choices": [[], [2] * 14]},
+        "learning_rate": {"choices": [0.01, 1e38]},
+    },
+    "trial_memory_gib": 1.5,
+}
+
+
+def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The one sentence with which tune ends in a folder."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(GlyphlineError) as caught:
+        tune.main()
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (folder / "metrics").exists()
+    return str(caught.value)
+
+
+def test_trials_that_fail_are_recorded_and_the_search_goes_on(searchable: World) -> None:
+    folder = searchable(seed=9, **MISHAPS)
+    finish(start(folder, "stages.tune"))
+    trials = pd.read_csv(folder / "metrics/search/trials.csv", keep_default_na=False)
+    assert list(trials["state"]) == ["failed", "failed", "failed", "complete", "failed"]
+    reasons = ["diverged in epoch 1", "out of memory", "diverged in epoch 1", "", "not a network: convolution "]
+    for reason, expected in zip(trials["failure"], reasons, strict=True):
+        assert reason.startswith(expected) if expected else reason == ""
+    assert list(trials["dense"]) == ["[8]", "[16000, 16000]", "[8]", "[8]", trials["dense"].iloc[4]]
+
+
+def test_a_search_of_which_every_trial_fails_is_one_sentence(
+    searchable: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = searchable(trials=2, space={"filters": {"choices": [[2] * 14]}})
+    said = refusal(folder, monkeypatch)
+    assert said.startswith("params.yaml: search: every trial failed, the first: not a network: convolution ")
+
+
+def test_a_trial_whose_process_is_killed_runs_once_more(alone: Path, searchable: World) -> None:
+    folder = searchable()
+    process = start(folder, "stages.tune")
+    wait_for(process, "1 of 4 done")
+    trials = [
+        each
+        for each in psutil.Process(process.pid).children(recursive=True)
+        if any("glyphline.search.trial" in word for word in each.cmdline())
+    ]
+    assert len(trials) == 1
+    os.kill(trials[0].pid, signal.SIGKILL)
+    assert "once more" in finish(process)
+    assert same_outputs(alone, folder)
+
+
+def test_a_worker_that_is_lost_with_the_only_copy_of_the_data_gets_another(alone: Path, searchable: World) -> None:
+    folder = searchable()
+    process = start(folder, "stages.tune")
+    wait_for(process, "1 of 4 done")
+    (worker,) = [
+        parent
+        for each in psutil.Process(process.pid).children(recursive=True)
+        if any("glyphline.search.trial" in word for word in each.cmdline())
+        for parent in [each.parent()]
+        if parent is not None
+    ]
+    os.kill(worker.pid, signal.SIGKILL)
+    assert "sending the data again" in finish(process)
+    assert same_outputs(alone, folder)
+
+
+def test_a_scheduler_that_cannot_be_reached_is_one_sentence(searchable: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1)
+    folder = searchable(scheduler="tcp://127.0.0.1:9")
+    said = refusal(folder, monkeypatch)
+    assert said.startswith("params.yaml: search.scheduler: tcp://127.0.0.1:9 does not answer within 1 s")
+
+
+def test_a_certificate_that_is_missing_or_none_is_one_sentence(
+    searchable: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"tls_ca_file": "params.yaml", "tls_certificate": "cert.pem", "tls_key": "params.yaml"}
+    folder = searchable(scheduler="tls://127.0.0.1:9", **files)
+    assert refusal(folder, monkeypatch).startswith(
+        "params.yaml: search.tls_certificate: cert.pem: there is no such file"
+    )
+    (folder / "cert.pem").write_text("no certificate", encoding="ascii")
+    assert "PEM" in refusal(folder, monkeypatch)
+
+
+def test_a_worker_of_other_versions_is_one_sentence(searchable: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = versions() | {"keras": "3.0.0"}
+    monkeypatch.setattr(loop, "versions", lambda: other)
+    said = refusal(searchable(), monkeypatch)
+    assert said.startswith("the worker at tcp://127.0.0.1:")
+    assert f"has keras {versions()['keras']} instead of 3.0.0; " in said
+
+
+def test_a_search_without_its_section_is_one_sentence(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (world / "params.yaml").write_text(
+        '{"seed": 1, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.1}, "variants": {"a": {"epochs": 1}}}',
+        encoding="utf-8",
+    )
+    assert refusal(world, monkeypatch).startswith("params.yaml: search: this section is missing")
