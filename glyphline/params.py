@@ -25,13 +25,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from glyphline.errors import ParamsError
+from glyphline.paths import TUNED
 
 IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
 LONGEST_QUOTATION = 80  # characters of a wrong value that an error repeats
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
-TUNED = "tuned"  # the variant that the search finds
 
 
 def _not_the_search_s(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+TUNED = "tuned"  # the variant that the search finds
+
 PARAMS = Path("params.yaml")
 SCHEMA = Path("data/params.schema.json")
 DOWNLOADS = Path("data/downloads")
@@ -19,6 +21,7 @@ HISTORY = Path("metrics/history")
 
 TRIALS = Path("metrics/search/trials.csv")
 WINNER = Path("metrics/search/winner.json")
+SPACE = Path("data/search/space.json")
 
 TEST_METRICS = Path("metrics/test.json")
 PER_CLASS = Path("metrics/per_class.csv")

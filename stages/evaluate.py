@@ -9,7 +9,7 @@ import pandas as pd
 from glyphline import paths, scoring, stage, training
 from glyphline.errors import GlyphlineError
 from glyphline.images import normalise
-from glyphline.params import TUNED, load_params
+from glyphline.params import load_params
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
 
@@ -57,7 +57,7 @@ def main() -> None:
 def _trained(names: list[str]) -> list[str]:
     missing = [name for name in names if not paths.model(name).is_file()]
     if missing:
-        stage_name = "train_tuned" if missing[0] == TUNED else f"train@{missing[0]}"
+        stage_name = "train_tuned" if missing[0] == paths.TUNED else f"train@{missing[0]}"
         raise GlyphlineError(f"{paths.model(missing[0])}: this variant is not trained; run: dvc repro {stage_name}")
     for stray in sorted({path.stem for path in paths.MODELS.glob("*.keras")} - set(names)):
         print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")

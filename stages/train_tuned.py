@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from glyphline import paths, stage
 from glyphline.errors import ParamsError
-from glyphline.params import TUNED, Variant, load_params
+from glyphline.params import Variant, load_params
 from stages.train import train_variant
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ParamsError(f"{paths.PARAMS}: search.final: together with what was found: {reason}") from None
-    train_variant(TUNED, variant, params.seed, where="search.final")
+    train_variant(paths.TUNED, variant, params.seed, where="search.final")
 
 
 if __name__ == "__main__":

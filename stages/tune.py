@@ -10,13 +10,14 @@ import json
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.distributions import distribution_to_json
 
 from glyphline import paths, stage, training
 from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.params import Search, load_params
 from glyphline.search.cluster import check_scheduler, connected
 from glyphline.search.loop import Loop
-from glyphline.search.space import suggest
+from glyphline.search.space import distributions, suggest
 from glyphline.search.study import digest, is_done, open_study
 from glyphline.search.table import trials_table, winner
 from glyphline.search.trial import Splits
@@ -43,7 +44,10 @@ def main() -> None:
         "best_epoch": row["best_epoch"],
         "variant": search.fixed.model_dump() | suggest(study.trials[best], search.space),
     }
-    paths.TRIALS.parent.mkdir(parents=True, exist_ok=True)
+    space = {name: distribution_to_json(each) for name, each in distributions(search.space).items()}
+    for path in (paths.TRIALS, paths.SPACE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    paths.SPACE.write_text(json.dumps(space, indent=2) + "\n", encoding="utf-8")
     table.to_csv(paths.TRIALS, index=False)
     paths.WINNER.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(f"{paths.WINNER}: trial {best} of {len(table)}, validation accuracy {row['validation_accuracy']:.4f}")

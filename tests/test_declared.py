@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from glyphline.paths import TUNED
 from tests.conftest import REPOSITORY, files_for_git
 
 ROOMS = ("glyphline", "stages")
@@ -138,7 +139,7 @@ def test_every_confusion_plot_is_a_variant_s_and_every_variant_has_one() -> None
             assert options["x"] == dict.fromkeys(options["y"], "label"), title
             assert title == f"confusion of {variant}"
             shown.append(variant)
-    assert shown == list(PARAMS["variants"]), "one each, in the order of params.yaml"
+    assert shown == [*PARAMS["variants"], TUNED], "one each, in the order of params.yaml"
 
 
 LOCK: dict[str, dict[str, Any]] = load("dvc.lock")["stages"]

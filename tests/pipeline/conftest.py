@@ -83,6 +83,9 @@ def shrink(params: Path, limit: int | None = 300, variants: Sequence[str] = ()) 
     yaml = YAML()
     values = yaml.load(params.read_text(encoding="utf-8"))
     values["limit"] = limit
+    values["search"]["trials"] = 2
+    for section in ("fixed", "final"):
+        values["search"][section]["epochs"] = 1
     for name in list(values["variants"]):
         values["variants"][name]["epochs"] = 1
         if variants and name not in variants:

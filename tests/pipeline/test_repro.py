@@ -23,19 +23,28 @@ def stages_run(output: str) -> set[str]:
 
 def test_one_command_builds_everything(clone: Clone) -> None:
     output = clone.dvc("repro").stdout
-    every_stage = {"check", "download", "preprocess", "evaluate", "plot"} | {f"train@{name}" for name in VARIANTS}
-    assert stages_run(output) == every_stage
-    assert list(json.loads(clone.read("metrics/test.json"))) == VARIANTS
-    for name in VARIANTS:
+    once = {"check", "download", "preprocess", "tune", "train_tuned", "evaluate", "plot"}
+    assert stages_run(output) == once | {f"train@{name}" for name in VARIANTS}
+    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "tuned"]
+    for name in (*VARIANTS, "tuned"):
         for path in (
             f"models/{name}.keras",
             f"metrics/train/{name}.json",
             f"metrics/history/{name}.csv",
             f"data/evaluation/{name}/confusion.csv",
             f"plots/{name}/curves.png",
-            f"runs/train@{name}.json",
+            f"runs/train{'_' if name == 'tuned' else '@'}{name}.json",
         ):
             assert (clone.root / path).is_file(), path
+    for name in ("history", "importances", "coordinates"):
+        assert (clone.root / f"plots/search/{name}.png").is_file()
+    assert len(clone.read("metrics/search/trials.csv").splitlines()) == 1 + 2
+
+
+def test_where_the_trials_run_changes_nothing(clone: Clone) -> None:
+    before = clone.read("params.yaml")
+    assert UP_TO_DATE in clone.dvc("exp", "run", "-S", "search.scheduler=tcp://nowhere:1", "tune").stdout
+    (clone.root / "params.yaml").write_text(before, encoding="utf-8")
 
 
 def test_git_sees_the_metrics_and_the_lock_and_nothing_else(clone: Clone) -> None:
@@ -98,7 +107,7 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
     output = clone.dvc("exp", "run", "-S", new, "-S", "variants.small.filters=[3,3]").stdout
     assert stages_run(output) == {"check", "train@small", "train@wide", "evaluate", "plot"}
-    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide"]
+    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", "tuned"]
     assert (clone.root / "plots/wide/network.png").is_file()
     clone.git("checkout", "HEAD", "--", ".")
     clone.git("clean", "--quiet", "--force", "metrics")
@@ -113,6 +122,8 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
         ("variants.mlp.dense_dropout=1.5", "variants.mlp.dense_dropout"),
         ("variants.mlp.optimizer=adamm", "variants.mlp.optimizer"),
         ("dataset=emnist", "dataset"),
+        ("search.sampler=grid", "search.sampler"),
+        ("+variants.tuned={dense:[8],epochs:1}", "variants.tuned"),
     ],
 )
 def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, override: str, key: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from glyphline.errors import GlyphlineError
 from glyphline.search import cluster, loop
 from glyphline.search.versions import versions
 from stages import tune
+from tests.conftest import Write
 from tests.search.conftest import World, finish, same_outputs, start, wait_for
 
 # With seed 9 the trials diverge, take too much memory, diverge, train, and leave nothing of the images, in this order.
@@ -59,33 +58,28 @@ def test_a_search_of_which_every_trial_fails_is_one_sentence(
     assert said.startswith("params.yaml: search: every trial failed, the first: not a network: convolution ")
 
 
-def test_a_trial_whose_process_is_killed_runs_once_more(alone: Path, searchable: World) -> None:
-    folder = searchable()
-    process = start(folder, "stages.tune")
-    wait_for(process, "1 of 4 done")
-    trials = [
+def trial_process(searching: int) -> psutil.Process:
+    """The one process in which the trials of a search on one worker are trained."""
+    (found,) = [
         each
-        for each in psutil.Process(process.pid).children(recursive=True)
+        for each in psutil.Process(searching).children(recursive=True)
         if any("glyphline.search.trial" in word for word in each.cmdline())
     ]
-    assert len(trials) == 1
-    os.kill(trials[0].pid, signal.SIGKILL)
-    assert "once more" in finish(process)
-    assert same_outputs(alone, folder)
+    return found
 
 
-def test_a_worker_that_is_lost_with_the_only_copy_of_the_data_gets_another(alone: Path, searchable: World) -> None:
+def test_a_killed_trial_and_a_killed_worker_with_the_only_copy_of_the_data_lose_nothing(
+    alone: Path, searchable: World
+) -> None:
     folder = searchable()
     process = start(folder, "stages.tune")
     wait_for(process, "1 of 4 done")
-    (worker,) = [
-        parent
-        for each in psutil.Process(process.pid).children(recursive=True)
-        if any("glyphline.search.trial" in word for word in each.cmdline())
-        for parent in [each.parent()]
-        if parent is not None
-    ]
-    os.kill(worker.pid, signal.SIGKILL)
+    trial_process(process.pid).kill()
+    wait_for(process, "its process was killed, as happens for want of memory; once more")
+    wait_for(process, "2 of 4 done")
+    worker = trial_process(process.pid).parent()
+    assert worker is not None
+    worker.kill()
     assert "sending the data again" in finish(process)
     assert same_outputs(alone, folder)
 
@@ -117,9 +111,8 @@ def test_a_worker_of_other_versions_is_one_sentence(searchable: World, monkeypat
     assert f"has keras {versions()['keras']} instead of 3.0.0; " in said
 
 
-def test_a_search_without_its_section_is_one_sentence(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (world / "params.yaml").write_text(
-        '{"seed": 1, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.1}, "variants": {"a": {"epochs": 1}}}',
-        encoding="utf-8",
-    )
+def test_a_search_without_its_section_is_one_sentence(
+    world: Path, write_params: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_params()
     assert refusal(world, monkeypatch).startswith("params.yaml: search: this section is missing")
