@@ -74,7 +74,6 @@ def search_importances(study: optuna.Study, dataset: str) -> Figure:
         lambda: optuna_figures.plot_param_importances(
             study,
             evaluator=FanovaImportanceEvaluator(seed=SEED),
-            target=lambda trial: trial.value,
             target_name=ACCURACY,
         ),
         "The search: which parameters matter",
