@@ -113,8 +113,3 @@ def share(client: distributed.Client, splits: Splits) -> distributed.Future:
             f"dask worker {client.scheduler.address} --nworkers 2 --nthreads 1 and run dvc repro again: what is done "
             "is kept"
         ) from None
-
-
-def slots(client: distributed.Client) -> int:
-    """How many trials can run at once."""
-    return sum(client.nthreads().values())

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from pydantic import ValidationError
 
 from glyphline.params import Search, Variant
-from glyphline.search.cluster import WORKER_SECONDS, ClusterError, share, slots
+from glyphline.search.cluster import WORKER_SECONDS, ClusterError, share
 from glyphline.search.progress import Progress
 from glyphline.search.space import suggest
 from glyphline.search.study import FAILURE, STOPPED, unfinished
@@ -68,18 +68,36 @@ class Loop:
         """Run all trials to their ends. Raises ClusterError, VersionsDifferError."""
         self._client.subscribe_topic(self._token, self._hear)
         self._data = share(self._client, self._splits)
+        self._warn(self._threads())
         try:
-            while self._start_what_fits() or self._running:
+            while self._running or self._are_more():
+                threads = self._threads()
+                self._look_after_workers(threads)
+                self._start_what_fits(threads - len(self._running))
                 self._wait()
                 for running in list(self._running.values()):
                     if running.future.status != "pending":
                         self._settle(running)
-                self._look_after_workers()
         finally:
             for running in self._running.values():
                 running.future.cancel()
             self._client.unsubscribe_topic(self._token)
             self._progress.close()
+
+    def _threads(self) -> int:
+        """How many trials the cluster can run at once."""
+        try:
+            return sum(self._client.nthreads().values())
+        except OSError:
+            raise self._scheduler_lost() from None
+
+    def _warn(self, threads: int) -> None:
+        for key, value in (("sampler", self._search.sampler), ("stopping", self._search.stopping)):
+            if value in ("tpe", "successive_halving") and threads > 1:
+                self._progress.note(
+                    f"search.{key}: {value} looks at other trials, and which have ended depends on timing: on "
+                    f"{threads} workers another run may find other trials; search.workers=1 is reproducible"
+                )
 
     def _hear(self, event: tuple[float, Any]) -> None:
         # In Dask's thread: the loop's own thread does the rest.
@@ -99,24 +117,12 @@ class Loop:
         except Empty:
             return
 
-    def _start_what_fits(self) -> bool:
-        """Start as many trials as there are free threads; whether any was started."""
-        started = False
-        room = slots(self._client) - len(self._running)
-        while room > 0:
-            trial = self._next_trial()
-            if trial is None:
-                break
-            room -= self._start(trial)
-            started = True
-        return started
+    def _are_more(self) -> bool:
+        return bool(self._resumed) or len(self._study.get_trials(deepcopy=False)) < self._search.trials
 
-    def _next_trial(self) -> optuna.Trial | None:
-        if self._resumed:
-            return self._resumed.pop(0)
-        if len(self._study.get_trials(deepcopy=False)) < self._search.trials:
-            return self._study.ask()
-        return None
+    def _start_what_fits(self, room: int) -> None:
+        while room > 0 and self._are_more():
+            room -= self._start(self._resumed.pop(0) if self._resumed else self._study.ask())
 
     def _start(self, trial: optuna.Trial) -> bool:
         """Send a trial to the cluster, unless it is at its end already; whether it was sent."""
@@ -235,13 +241,9 @@ class Loop:
     def _accuracies(self, number: int) -> Mapping[int, float]:
         return self._study.get_trials(deepcopy=False)[number].intermediate_values
 
-    def _look_after_workers(self) -> None:
-        try:
-            there = slots(self._client) > 0
-        except OSError:
-            raise self._scheduler_lost() from None
+    def _look_after_workers(self, threads: int) -> None:
         now = time.monotonic()
-        if there:
+        if threads:
             self._seen_workers, self._waiting = now, False
         elif now - self._seen_workers > WORKER_SECONDS:
             raise ClusterError(

@@ -14,7 +14,7 @@ from glyphline.search import cluster, loop
 from glyphline.search.versions import versions
 from stages import tune
 from tests.conftest import Write
-from tests.search.conftest import World, finish, same_outputs, start, wait_for
+from tests.search.conftest import LONGEST, World, finish, kill_group, same_outputs, start, wait_for
 
 # With seed 9 the trials diverge, take too much memory, diverge, train, and leave nothing of the images, in this order.
 MISHAPS: dict[str, Any] = {
@@ -89,6 +89,25 @@ def test_a_scheduler_that_cannot_be_reached_is_one_sentence(searchable: World, m
     folder = searchable(scheduler="tcp://127.0.0.1:9")
     said = refusal(folder, monkeypatch)
     assert said.startswith("params.yaml: search.scheduler: tcp://127.0.0.1:9 does not answer within 1 s")
+
+
+def test_a_scheduler_that_dies_is_one_sentence(searchable: World, tmp_path: Path) -> None:
+    where = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = start(tmp_path, "distributed.cli.dask_scheduler", *where, "--port", "0")
+    address = wait_for(scheduler, "Scheduler at:").split()[-1]
+    worker = start(tmp_path, "distributed.cli.dask_worker", address, *where, "--nthreads", "1")
+    try:
+        folder = searchable(scheduler=address)
+        process = start(folder, "stages.tune")
+        wait_for(process, "1 of 4 done")
+        kill_group(scheduler)
+        output, _ = process.communicate(timeout=LONGEST)
+    finally:
+        kill_group(scheduler)
+        kill_group(worker)
+    assert process.returncode == 1
+    assert output.splitlines()[-1].startswith("the connection to the scheduler is lost")
+    assert "Traceback" not in output
 
 
 def test_a_certificate_that_is_missing_or_none_is_one_sentence(
