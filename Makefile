@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test bench lint format lock pictures clean
+.PHONY: help setup repro test bench lint format lock verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -26,7 +26,7 @@ setup: .venv/ready ## Make .venv with the locked packages
 	  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: setup ## Set up, then bring data, models, metrics and plots up to date
+repro: setup ## Set up, then bring data, models, metrics, plots and report up to date
 	dvc repro
 
 test: setup ## Set up, then run the test suite
@@ -53,11 +53,28 @@ lock: setup ## Resolve pyproject.toml anew into the two lock files
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
-pictures: ## Copy the README's pictures out of plots/
+verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
+	python -m glyphline.integrity
+
+# Names reach the shell as variables of its environment, so that nothing in them is taken for a command.
+review: setup ## Print what changed since BASE=revision (if not given: since this branch left main)
+	glyphline review $${BASE:+-- "$$BASE"}
+
+gate: setup ## The same, and fail where a metric falls too far or dvc.lock is stale
+	glyphline review --gate $${BASE:+-- "$$BASE"}
+
+prove: setup ## Rebuild the last commit from nothing in a scratch clone, and compare with what it has
+	python -m glyphline.proof
+
+comment: ## Post the page PAGE=file on pull request PR=number, or renew it there; needs gh
+	.github/comment
+
+pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chromium)
 	mkdir -p docs/pictures
 	cp plots/accuracy_vs_cost.png docs/pictures/
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
+	python -m tests.browser report/index.html docs/pictures/report.png
 
-clean: ## Remove what can be rebuilt: .venv, data, models, plots and DVC's cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots dvc_plots runs .dvc/cache .dvc/tmp
+clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots report dvc_plots runs .dvc/cache .dvc/tmp
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

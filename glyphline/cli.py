@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_predict, _add_sweep, _add_runs):
+    for add in (_add_predict, _add_review, _add_sweep, _add_runs):
         add(commands)
     parsed = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -62,6 +62,45 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     everything = predict(arguments.images, arguments.model, as_json=arguments.json, show=arguments.show)
     return 0 if everything else 1
+
+
+def _add_review(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "review",
+        help="what a change did to every variant, and whether noise explains it",
+        description="Compare the test results of this work with those of a revision before it, from the files that git "
+        "holds, and print a page of Markdown: verdicts, changed parameters and code, cost. Nothing is trained.",
+    )
+    parser.add_argument(
+        "base",
+        nargs="?",
+        metavar="BASE",
+        help="a commit, branch or tag; default: HEAD for uncommitted work, else where this branch left the main branch",
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the page as HTML too, with pictures in it")
+    parser.add_argument(
+        "--gate",
+        action="store_true",
+        help="exit with 1 when a metric misses what the gate section of params.yaml asks, or when dvc.lock is stale",
+    )
+    parser.set_defaults(run=_review)
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    from glyphline.review import review
+    from glyphline.review.page import to_markdown
+
+    page = review(Path.cwd(), arguments.base)
+    print(to_markdown(page), end="")
+    if arguments.html:
+        from glyphline.review.web import write
+
+        write(page, arguments.html)
+    if not arguments.gate or page.passes:
+        return 0
+    for failure in (*page.failures, *page.problems):
+        print(f"glyphline review: {failure}", file=sys.stderr)
+    return 1
 
 
 def _add_sweep(commands: Commands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 from pathlib import Path
@@ -24,18 +25,19 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from glyphline import paths
 from glyphline.errors import ParamsError
-from glyphline.paths import TUNED
 
 IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
 LONGEST_QUOTATION = 80  # characters of a wrong value that an error repeats
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
 
 
 def _not_the_search_s(name: str) -> str:
-    if name == TUNED:
+    if name == paths.TUNED:
         raise ValueError("this name is kept for the winner of the search; call the variant otherwise")
     return name
 
@@ -53,17 +55,37 @@ class Preprocess(_Section):
     validation_fraction: float = Field(gt=0, lt=1, description="share of the training images held out")
 
 
+class Augmentation(_Section):
+    """How far each training image is moved about at random, anew in every epoch. Zero leaves it alone."""
+
+    shift: float = Field(default=0.0, ge=0, le=14, description="pixels, at most, in each direction")
+    rotation: float = Field(default=0.0, ge=0, le=180, description="degrees, at most, either way")
+    scale: float = Field(default=0.0, ge=0, lt=1, description="share of the size, at most, larger or smaller")
+    shear: float = Field(default=0.0, ge=0, le=1, description="share of the height, at most, that the top leans over")
+
+
 class Variant(_Section):
     """One network and how it is trained. What is left out takes the default given here.
 
-    The layers are, in this order: for each entry of `filters` a convolution (and its pooling), dropout, flatten,
-    for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
+    The layers are, in this order: space to depth, for each entry of `filters` a convolution (and its pooling), dropout,
+    flatten, for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
     """
 
+    space_to_depth: PositiveInt = Field(
+        default=1, description="side of the blocks of pixels that become channels before the first convolution"
+    )
     filters: list[PositiveInt] = Field(default=[], description="filters of each convolution; [] for none")
     kernel_size: PositiveInt = Field(default=3, description="side of the convolutions' kernels, pixels")
-    pooling: Literal["each", "last", "none"] = Field(
-        default="each", description="2x2 max pooling after each convolution, after the last one, or none"
+    pooling: Annotated[
+        Annotated[Literal["each", "last", "none"], Tag("[name]")] | Annotated[list[PositiveInt], Tag("[list]")],
+        Discriminator(lambda value: "[list]" if isinstance(value, list) else "[name]"),
+    ] = Field(
+        default="each",
+        description="2x2 max pooling after each convolution, after the last one, after none, or after those listed, "
+        "counted from 1",
+    )
+    batch_normalization: bool = Field(
+        default=False, description="between each convolution or hidden dense layer and its activation"
     )
     convolution_dropout: Rate = Field(default=0.0, description="after the convolutions, before flatten")
     first_convolution_l2: float = Field(
@@ -75,19 +97,50 @@ class Variant(_Section):
     initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"] = "glorot_uniform"
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "adadelta", "adagrad", "nadam"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0, allow_inf_nan=False)
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="the learning rate's way: always the same, or down to nothing at the last step"
+    )
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="share of all steps in which a cosine schedule first climbs from nothing"
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="share of a kernel, times the learning rate, taken off at every step"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each label spread evenly over all classes"
+    )
+    augmentation: Augmentation = Augmentation()
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the arithmetic inside the network; its weights are float32"
+    )
     batch_size: PositiveInt = 128
     epochs: PositiveInt
     early_stopping: PositiveInt | None = Field(
         default=None,
         description="stop after this many epochs without a lower validation loss and restore the best weights",
     )
+    seeds: PositiveInt = Field(
+        default=1, description="how many times to train it, each with the next seed, to tell what chance does"
+    )
+
+    def pools_after(self, depth: int) -> bool:
+        """Whether a pooling follows the convolution of this number, counted from 1."""
+        if isinstance(self.pooling, list):
+            return depth in self.pooling
+        return self.pooling == "each" or (self.pooling == "last" and depth == len(self.filters))
 
     @model_validator(mode="after")
     def _images_outlast_the_convolutions(self) -> Variant:
-        side = IMAGE_SIDE
+        if IMAGE_SIDE % self.space_to_depth:
+            raise ValueError(
+                f"space_to_depth is {self.space_to_depth}, which does not divide the image's side, {IMAGE_SIDE}"
+            )
+        if isinstance(self.pooling, list) and set(self.pooling) - set(range(1, len(self.filters) + 1)):
+            raise ValueError(f"pooling is {self.pooling}, but there are {len(self.filters)} convolutions to follow")
+        side = IMAGE_SIDE // self.space_to_depth
         for depth, _ in enumerate(self.filters, start=1):
             side -= self.kernel_size - 1
-            if self.pooling == "each" or (self.pooling == "last" and depth == len(self.filters)):
+            if self.pools_after(depth):
                 side //= 2
             if side < 1:
                 raise ValueError(
@@ -96,7 +149,31 @@ class Variant(_Section):
                 )
         if self.first_convolution_l2 and not self.filters:
             raise ValueError("first_convolution_l2 needs a convolution, and filters is empty")
+        if self.warmup and self.schedule == "constant":
+            raise ValueError("warmup belongs to a schedule of cosine, and schedule is constant")
         return self
+
+
+class Limits(_Section):
+    """What `glyphline review --gate` holds a variant to; what is left out is not limited, or as for all variants."""
+
+    accuracy_floor: Fraction | None = Field(default=None, description="the lowest test accuracy that passes")
+    accuracy_drop: Fraction | None = Field(
+        default=None, description="how far the test accuracy may fall; a fall within noise passes too"
+    )
+    balanced_accuracy_floor: Fraction | None = Field(default=None, description="the same of balanced accuracy")
+    balanced_accuracy_drop: Fraction | None = Field(default=None, description="the same of balanced accuracy")
+
+
+class Gate(Limits):
+    """The limits of all variants, and those of single ones. No stage reads them."""
+
+    variants: dict[VariantName, Limits] = Field(default={}, description="limits of single variants, which come first")
+
+    def limits(self, variant: str) -> Limits:
+        """What the variant is held to: its own limits, and those of all variants where it has none."""
+        own = self.variants.get(variant, Limits()).model_dump(exclude_none=True)
+        return Limits.model_validate(self.model_dump(exclude={"variants"}) | own)
 
 
 def _is_number(value: Any) -> Any:
@@ -108,7 +185,7 @@ def _is_number(value: Any) -> Any:
 def _kind_of(value: Any) -> str:
     """Which alternatives a mapping of params.yaml means: the tag of Range, Choices or Entries."""
     keys = set(value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ())
-    return "<choices>" if "choices" in keys else "<entries>" if keys & {"count", "each"} else "<range>"
+    return "[choices]" if "choices" in keys else "[entries]" if keys & {"count", "each"} else "[range]"
 
 
 Number = Annotated[int | float, BeforeValidator(_is_number)]
@@ -150,7 +227,7 @@ class Choices(_Section):
     choices: list[Any] = Field(min_length=1)
 
 
-Values = Annotated[Annotated[Range, Tag("<range>")] | Annotated[Choices, Tag("<choices>")], Discriminator(_kind_of)]
+Values = Annotated[Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")], Discriminator(_kind_of)]
 
 
 class Entries(_Section):
@@ -168,9 +245,16 @@ class Entries(_Section):
 
 
 Alternatives = Annotated[
-    Annotated[Range, Tag("<range>")] | Annotated[Choices, Tag("<choices>")] | Annotated[Entries, Tag("<entries>")],
+    Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")] | Annotated[Entries, Tag("[entries]")],
     Discriminator(_kind_of),
 ]
+
+
+NOT_SEARCHED = {
+    "epochs": "a trial takes up to fixed.epochs",
+    "early_stopping": "search.stopping ends trials",
+    "seeds": "a trial is trained once",
+}
 
 
 class Search(_Section):
@@ -214,8 +298,8 @@ class Search(_Section):
     @classmethod
     def _is_about_variants(cls, space: dict[str, Alternatives]) -> dict[str, Alternatives]:
         for key, alternatives in space.items():
-            if key in ("epochs", "early_stopping"):
-                raise ValueError(f"{key} is not searched: a trial takes up to fixed.epochs, and stopping ends it")
+            if key in NOT_SEARCHED:
+                raise ValueError(f"{key} is not searched: {NOT_SEARCHED[key]}")
             for value in _examples(alternatives):
                 _check_variant_key(key, value)
         return space
@@ -270,6 +354,11 @@ def _check_variant_key(key: str, value: Any) -> None:
                 raise ValueError(f"{key} cannot be {_quoted(value)}: {detail['msg']}") from None
 
 
+# How pydantic's locations name the alternatives of a union, and the key of a mapping: no part of a parameter's name.
+KINDS: dict[str, type[BaseModel]] = {"[range]": Range, "[choices]": Choices, "[entries]": Entries}
+TAGS = {"[key]", "[list]", "[name]", *KINDS}
+
+
 class Params(_Section):
     """Everything that params.yaml says."""
 
@@ -281,10 +370,29 @@ class Params(_Section):
     preprocess: Preprocess
     variants: dict[VariantName, Variant] = Field(min_length=1)
     search: Search | None = Field(default=None, description="the search that finds the variant `tuned`")
+    gate: Gate = Field(default=Gate(), description="what a change of the test metrics must not fall short of")
 
     def judged(self) -> list[str]:
         """The names of all variants that evaluate judges: those written down, and the one that the search finds."""
-        return [*self.variants, *([TUNED] if self.search else [])]
+        return [*self.variants, *([paths.TUNED] if self.search else [])]
+
+
+def tuned_variant(params: Params) -> Variant:
+    """The variant `tuned`: what tune found, with search.final on top.
+
+    Raises ParamsError where there is no search, where it has found nothing, or where the two do not go together.
+    """
+    if params.search is None:
+        raise ParamsError(f"{paths.PARAMS}: search: this section is missing; docs/search.md says what it holds")
+    try:
+        found = json.loads(paths.WINNER.read_text(encoding="utf-8"))["variant"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ParamsError(f"{paths.WINNER}: the winner of the search is not in it; run: dvc repro tune") from None
+    try:
+        return Variant.model_validate(found | params.search.final)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ParamsError(f"{paths.PARAMS}: search.final: together with what was found: {reason}") from None
 
 
 def load_params(path: Path) -> Params:
@@ -292,7 +400,11 @@ def load_params(path: Path) -> Params:
 
     Raises ParamsError, one line for each thing that is wrong, with the key it is about.
     """
-    return parse_params(_read_yaml(path), source=str(path))
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: there is no such file; run from the repository's root") from None
+    return parse_params(parse_yaml(content, source=str(path)), source=str(path))
 
 
 def parse_params(values: Any, source: str) -> Params:
@@ -304,28 +416,27 @@ def parse_params(values: Any, source: str) -> Params:
         raise ParamsError("\n".join(lines)) from None
 
 
-def _read_yaml(path: Path) -> Any:
-    # YAML 1.2, as DVC reads it: 1e-3 is a number here, and `no` a string.
+def parse_yaml(content: bytes, source: str) -> Any:
+    """The values in a YAML file, read as DVC reads them. Raises ParamsError, one line that begins with `source`."""
+    # YAML 1.2: 1e-3 is a number here, and `no` a string.
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: there is no such file; run from the repository's root") from None
+        return YAML(typ="safe", pure=True).load(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: byte {error.start} is not UTF-8 text") from None
+        raise ParamsError(f"{source}: byte {error.start} is not UTF-8 text") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         problem = " ".join(str(error.problem).split())
-        raise ParamsError(f"{path}: line {line} is not YAML: {problem}") from None
+        raise ParamsError(f"{source}: line {line} is not YAML: {problem}") from None
     except YAMLError as error:
-        raise ParamsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{source}: this is not YAML: {' '.join(str(error).split())}") from None
     except (ArithmeticError, LookupError, RecursionError, ValueError) as error:
         # What ruamel.yaml lets through: a thirteenth month, 5,000 digits, thousands of brackets.
-        raise ParamsError(f"{path}: a value in it cannot be read: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{source}: a value in it cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _explain(detail: Any) -> str:
     """One error of pydantic's as a sentence that names the key."""
-    location = [str(part) for part in detail["loc"] if not str(part).startswith(("[key]", "<"))]
+    location = [str(part) for part in detail["loc"] if part not in TAGS]
     key = ".".join(part if part.isprintable() else ascii(part) for part in location) or "the file"
     if detail["type"] == "extra_forbidden":
         known = _known_keys([str(part) for part in detail["loc"][:-1]])
@@ -353,16 +464,22 @@ def _quoted(value: Any) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    """The keys of the section at a location of pydantic's, innermost last."""
-    sections: dict[str, type[BaseModel]] = {
-        "preprocess": Preprocess,
-        "variants": Variant,
-        "search": Search,
-        "fixed": Variant,
-        "count": Range,
-        "<range>": Range,
-        "<choices>": Choices,
-        "<entries>": Entries,
+    """The keys of the section at a location of pydantic's, in which the names of variants do not count."""
+    if location and location[-1] in KINDS:
+        return list(KINDS[location[-1]].model_fields)
+    names = [part for part in location if part not in TAGS]
+    if names[:2] == ["search", "space"]:
+        return list(Range.model_fields)  # of a count
+    sections: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Params,
+        ("preprocess",): Preprocess,
+        ("variants",): Variant,
+        ("variants", "augmentation"): Augmentation,
+        ("search",): Search,
+        ("search", "fixed"): Variant,
+        ("search", "fixed", "augmentation"): Augmentation,
+        ("gate",): Gate,
+        ("gate", "variants"): Limits,
     }
-    section = next((sections[part] for part in reversed(location) if part in sections), Params)
-    return list(section.model_fields)
+    place = [part for before, part in zip(["", *names], names, strict=False) if before != "variants"]
+    return list(sections[tuple(place)].model_fields)

@@ -29,6 +29,7 @@ PREDICTIONS = Path("metrics/predictions.csv")
 EVALUATION = Path("data/evaluation")
 
 PLOTS = Path("plots")
+REPORT = Path("report/index.html")
 RUNS = Path("runs")
 TRIAL_SECONDS = RUNS / "trials.csv"
 
@@ -36,6 +37,11 @@ TRIAL_SECONDS = RUNS / "trials.csv"
 def model(variant: str) -> Path:
     """The trained network of a variant."""
     return MODELS / f"{variant}.keras"
+
+
+def seed_models(variant: str) -> Path:
+    """The folder of the networks that a variant's further seeds gave; empty when it has one seed."""
+    return MODELS / "seeds" / variant
 
 
 def layers(variant: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,23 @@ def score(labels: Labels, probabilities: Probabilities) -> dict[str, Any]:
         "calibration_error": round(calibration_error(labels, probabilities), DIGITS),
         "n": n,
     }
+
+
+def spread(labels: Labels, of_seeds: Sequence[Probabilities]) -> dict[str, Any]:
+    """Mean and sample standard deviation of both accuracies over the probabilities that several seeds' networks gave.
+
+    (n,) labels against (n, classes) probabilities of each.
+    """
+    predicted = [probabilities.argmax(axis=1) for probabilities in of_seeds]
+    accuracies = {
+        "accuracy": [float((each == labels).mean()) for each in predicted],
+        "balanced_accuracy": [balanced_accuracy(labels, each)[0] for each in predicted],
+    }
+    metrics: dict[str, Any] = {"n": len(predicted)}
+    for name, values in accuracies.items():
+        metrics[f"{name}_mean"] = round(float(np.mean(values)), DIGITS)
+        metrics[f"{name}_sd"] = round(float(np.std(values, ddof=1)), DIGITS)
+    return metrics
 
 
 def balanced_accuracy(labels: Labels, predicted: NDArray[np.intp]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glyphline.archive import canonicalise
-from glyphline.params import Variant
+from glyphline.augmentation import augment
+from glyphline.params import Augmentation, Variant
 
 if TYPE_CHECKING:
     import keras
@@ -30,6 +32,7 @@ COLUMNS = {
     "val_accuracy": "validation_accuracy",
 }
 EVALUATION_BATCH = 1000
+NO_AUGMENTATION = Augmentation()
 DIGITS = 6  # decimals kept in tables and metrics
 
 
@@ -60,6 +63,7 @@ def make_deterministic(seed: int, threads: int | None = None) -> None:
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.list_logical_devices()
     tf.get_logger().setLevel("ERROR")  # not the advice about retracing: every variant is a function of its own
+    keras.utils.clear_session()  # names that Keras makes up count from one again, for every network of a process
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -79,11 +83,17 @@ def _quiet_start() -> Iterator[None]:
         os.close(silence)
 
 
-def batches(examples: Examples, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+def batches(
+    examples: Examples,
+    batch_size: int,
+    shuffle_seed: int | None = None,
+    augmentation: Augmentation = NO_AUGMENTATION,
+) -> tf.data.Dataset:
     """(images, labels) in batches, the last one as large as what is left.
 
-    With a seed the order changes from epoch to epoch, the same way in every run. Positions are shuffled and
-    gathered by the batch, and tf.data's autotuner is off: it would delay the end of every pass by seconds.
+    With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented. Positions
+    are shuffled and gathered by the batch, and tf.data's autotuner is off: it would delay the end of every pass by
+    seconds.
     """
     import tensorflow as tf
 
@@ -92,10 +102,20 @@ def batches(examples: Examples, batch_size: int, shuffle_seed: int | None = None
     if shuffle_seed is not None:
         positions = positions.shuffle(len(examples.labels), seed=shuffle_seed, reshuffle_each_iteration=True)
     dataset = positions.batch(batch_size).map(lambda chosen: (tf.gather(images, chosen), tf.gather(labels, chosen)))
+    if shuffle_seed is not None and augmentation != NO_AUGMENTATION:
+        # Counted from 0 in every epoch: shuffling sees to it that an image meets another map each time.
+        dataset = dataset.enumerate().map(
+            lambda step, batch: (augment(batch[0], augmentation, (shuffle_seed, step)), batch[1])
+        )
     options = tf.data.Options()
     options.autotune.enabled = False
     options.deterministic = True
     return dataset.prefetch(2).with_options(options)
+
+
+def steps(variant: Variant, examples: int) -> int:
+    """How many batches `train` will go through when nothing stops it early."""
+    return variant.epochs * math.ceil(examples / variant.batch_size)
 
 
 def train(
@@ -128,7 +148,7 @@ def train(
     if not on_terminal and not watchers:
         callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_line_printer(variant.epochs)))
     fitted = network.fit(
-        batches(train, variant.batch_size, shuffle_seed=seed),
+        batches(train, variant.batch_size, seed, variant.augmentation),
         validation_data=batches(validation, EVALUATION_BATCH),
         epochs=variant.epochs,
         callbacks=callbacks,
@@ -177,6 +197,22 @@ def summary(history: pd.DataFrame, early_stopping: bool) -> dict[str, Any]:
         "best_epoch": best,
         "epochs": last,
     }
+
+
+def further_seeds(seed: int, count: int) -> list[int]:
+    """The seeds after the first one, `count` in all: those that follow it, and 0 after the largest."""
+    return [(seed + step) % 2**32 for step in range(1, count)]
+
+
+def spread(summaries: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean and sample standard deviation of the validation accuracy and loss over several seeds' summaries."""
+    table = pd.DataFrame([summary["validation"] for summary in summaries])
+    figures = {
+        f"validation_{metric}_{name}": round(float(value), DIGITS)
+        for metric in ("accuracy", "loss")
+        for name, value in (("mean", table[metric].mean()), ("sd", table[metric].std(ddof=1)))
+    }
+    return {"n": len(summaries)} | figures
 
 
 def save(network: keras.Model, path: Path) -> None:

@@ -30,6 +30,9 @@ def main() -> None:
     for name in names:
         probabilities = training.predict(paths.model(name), inputs)
         metrics[name] = scoring.score(labels, probabilities)
+        others = [training.predict(path, inputs) for path in sorted(paths.seed_models(name).glob("*.keras"))]
+        if others:
+            metrics[name]["seeds"] = scoring.spread(labels, [probabilities, *others])
         predictions[name] = probabilities.argmax(axis=1)
         recalls.append(scoring.per_class(labels, probabilities, class_names).assign(variant=name))
 

@@ -70,9 +70,12 @@ def draw_data(card: dict[str, Any], folder: Path) -> None:
 def draw_search(dataset: str, folder: Path) -> None:
     """history.png, importances.png and coordinates.png of the search that found `tuned`."""
     study = figures.search_study(pd.read_csv(paths.TRIALS), _read_json(paths.SPACE))
-    figures.save(figures.search_history(study, dataset), folder / "history.png")
-    figures.save(figures.search_importances(study, dataset), folder / "importances.png")
-    figures.save(figures.search_coordinates(study, dataset), folder / "coordinates.png")
+    for name, draw, shows in (
+        ("history", figures.search_history, "Validation accuracy of each trial, and the best so far"),
+        ("importances", figures.search_importances, "How much each searched parameter matters to validation accuracy"),
+        ("coordinates", figures.search_coordinates, "What each trial drew, a line from parameter to parameter"),
+    ):
+        figures.save(draw(study, dataset), folder / f"{name}.png", f"{shows}: the table above has the numbers.")
 
 
 def _read_json(path: Path) -> Any:

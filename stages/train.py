@@ -1,13 +1,20 @@
-"""Train one variant on the train split, watched on the validation split."""
+"""Train one variant on the train split, watched on the validation split; with several seeds, several times."""
+
+from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from glyphline import networks, paths, stage, training
 from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.params import Variant, load_params
+from glyphline.training import Examples
+
+if TYPE_CHECKING:
+    import keras
 
 
 def main(name: str) -> None:
@@ -19,35 +26,55 @@ def main(name: str) -> None:
     train_variant(name, params.variants[name], params.seed, where=f"variants.{name}")
 
 
-def train_variant(name: str, variant: Variant, seed: int, where: str) -> None:
+def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> None:
     """Train a variant and write what dvc.yaml declares of it; `where` in params.yaml its learning rate can be changed.
 
-    Raises GlyphlineError, before anything is written, when the loss is not a number any more.
+    Raises GlyphlineError when the loss is lost on the way.
     """
-    train = training.Examples.load(paths.PREPARED / "train")
-    validation = training.Examples.load(paths.PREPARED / "validation")
+    train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
 
+    network, history = fit(variant, train, validation, first_seed, where)
+    training.save(network, paths.model(name))
+    table = networks.layer_table(network)
+    summaries = [training.summary(history, variant.early_stopping is not None)]
+    paths.seed_models(name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even with nothing in it
+    for seed in training.further_seeds(first_seed, variant.seeds):
+        print(f"seed {seed}, {len(summaries) + 1} of {variant.seeds}:", flush=True)
+        again, its_history = fit(variant, train, validation, seed, where)
+        training.save(again, paths.seed_models(name) / f"{seed}.keras")
+        summaries.append(training.summary(its_history, variant.early_stopping is not None))
+
+    paths.LAYERS.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(table).to_csv(paths.layers(name), index=False)
+    metrics = (
+        summaries[0]
+        | {
+            "parameters": sum(row["parameters"] for row in table),
+            "multiply_adds": sum(row["multiply_adds"] for row in table),
+        }
+        | ({"seeds": training.spread(summaries)} if variant.seeds > 1 else {})
+    )
+    paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
+    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    paths.HISTORY.mkdir(parents=True, exist_ok=True)
+    history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+
+
+def fit(
+    variant: Variant, train: Examples, validation: Examples, seed: int, where: str
+) -> tuple[keras.Model, pd.DataFrame]:
+    """A network trained from this seed, and its history. Raises GlyphlineError when the loss is lost on the way."""
     training.make_deterministic(seed)
-    network = networks.build(variant, train.images.shape[1:], train.labels.shape[1])
+    network = networks.build(
+        variant, train.images.shape[1:], train.labels.shape[1], training.steps(variant, len(train.labels))
+    )
     history = training.train(network, variant, train, validation, seed)
     if training.has_diverged(history, variant.early_stopping is not None):
         raise GlyphlineError(
             f"{paths.PARAMS}: {where}.learning_rate: training went astray, its loss is not a number any more; "
             "lower the learning rate"
         )
-
-    training.save(network, paths.model(name))
-    table = networks.layer_table(network)
-    paths.LAYERS.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(table).to_csv(paths.layers(name), index=False)
-    metrics = training.summary(history, variant.early_stopping is not None) | {
-        "parameters": sum(row["parameters"] for row in table),
-        "multiply_adds": sum(row["multiply_adds"] for row in table),
-    }
-    paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
-    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    paths.HISTORY.mkdir(parents=True, exist_ok=True)
-    history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+    return network, history
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def examples(digits: Labelled) -> tuple[Any, Any]:
 def trained(examples: tuple[Any, Any]) -> Any:
     """A network after a few steps, so that its optimiser has a state. Some tests train it further."""
     training.make_deterministic(1234)
-    network = networks.build(VARIANT, (28, 28, 1), 10)
+    network = networks.build(VARIANT, (28, 28, 1), 10, steps=1)
     for _ in range(3):
         network.train_on_batch(*examples)
     return network
@@ -58,7 +58,7 @@ def test_training_resumes_from_it_as_if_it_had_never_stopped(
 
     loaded = keras.saving.load_model(save(trained, tmp_path / "network.keras"))
     assert int(loaded.optimizer.iterations) == int(trained.optimizer.iterations) > 0
-    fresh = networks.build(VARIANT, (28, 28, 1), 10)
+    fresh = networks.build(VARIANT, (28, 28, 1), 10, steps=1)
     fresh.set_weights(trained.get_weights())  # weights alone: Adam starts anew
     for network in (trained, loaded, fresh):
         for _ in range(2):
@@ -80,7 +80,7 @@ def test_two_networks_with_the_same_history_have_equal_bytes(examples: tuple[Any
     for name in ("first", "second"):
         keras.backend.clear_session()  # or the second optimiser is called adam_1
         training.make_deterministic(3)
-        network = networks.build(VARIANT, (28, 28, 1), 10)
+        network = networks.build(VARIANT, (28, 28, 1), 10, steps=1)
         network.train_on_batch(*examples)
         kept.append(network)  # so that the second one does not take the first one's place in memory
         path = tmp_path / f"{name}.keras"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from glyphline.integrity import problems
 from glyphline.paths import TUNED
-from tests.conftest import REPOSITORY, files_for_git
+from tests.conftest import REPOSITORY
+from tests.pipeline.conftest import copy_tree, start_repository
 
 ROOMS = ("glyphline", "stages")
 
@@ -142,70 +143,7 @@ def test_every_confusion_plot_is_a_variant_s_and_every_variant_has_one() -> None
     assert shown == [*PARAMS["variants"], TUNED], "one each, in the order of params.yaml"
 
 
-LOCK: dict[str, dict[str, Any]] = load("dvc.lock")["stages"]
-AGAIN = "run: dvc repro"
-
-
-def expected_stages() -> dict[str, str]:
-    """Every stage that DVC runs, each variant's training one of its own, with its command."""
-    commands: dict[str, str] = {}
-    for name, stage in DVC_YAML["stages"].items():
-        if "foreach" in stage:
-            assert stage["foreach"] == "${variants}"
-            commands |= {f"{name}@{key}": stage["do"]["cmd"].replace("${key}", key) for key in PARAMS["variants"]}
-        else:
-            commands[name] = stage["cmd"]
-    return commands
-
-
-def test_the_lock_holds_every_stage_with_its_command() -> None:
-    assert {name: stage["cmd"] for name, stage in LOCK.items()} == expected_stages(), AGAIN
-
-
-def test_the_lock_holds_every_declared_dependency() -> None:
-    missing = {}
-    for name, stage in LOCK.items():
-        kind, _, key = name.partition("@")
-        declared = {path.replace("${key}", key) for path in paths_of(STAGES[kind]["deps"])}
-        if declared != {entry["path"] for entry in stage["deps"]}:
-            missing[name] = sorted(declared ^ {entry["path"] for entry in stage["deps"]})
-    assert missing == {}, AGAIN
-
-
-def test_the_lock_agrees_with_the_files_in_git() -> None:
-    in_git = files_for_git()
-    stale: dict[str, set[str]] = {}
-    checked = set()
-    for name, stage in LOCK.items():
-        for entry in [*stage["deps"], *stage["outs"]]:
-            path = entry["path"]
-            if path in in_git:
-                checked.add(path)
-                if hashlib.md5((REPOSITORY / path).read_bytes()).hexdigest() != entry["md5"]:
-                    stale.setdefault(path, set()).add(name)
-    assert {"params.yaml", "metrics/test.json", "stages/train.py", "glyphline/params.py"} <= checked
-    lines = [f"{path} is not what {', '.join(sorted(stages))} ran with or wrote" for path, stages in stale.items()]
-    assert not stale, "\n".join([*sorted(lines), AGAIN])
-
-
-def test_the_lock_agrees_with_params_yaml() -> None:
-    differing = []
-    for name, stage in LOCK.items():
-        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
-            here = PARAMS
-            for part in key.split("."):
-                here = here.get(part) if isinstance(here, dict) else None
-            if here != value:
-                differing.append(f"{name}: {key} was {value!r} and is {here!r}")
-    assert not differing, "\n".join([*differing, AGAIN])
-
-
-def test_every_metric_and_plot_outside_the_cache_is_for_git() -> None:
-    in_git = files_for_git()
-    for name in expected_stages():
-        kind, _, key = name.partition("@")
-        for entry in [*STAGES[kind].get("metrics", []), *STAGES[kind].get("plots", [])]:
-            if isinstance(entry, dict):
-                ((path, options),) = entry.items()
-                if options.get("cache") is False:
-                    assert path.replace("${key}", key) in in_git
+def test_the_lock_agrees_with_what_lies_in_git(tmp_path: Path) -> None:
+    copy_tree(tmp_path)
+    start_repository(tmp_path)
+    assert problems(tmp_path, "HEAD") == []

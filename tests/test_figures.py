@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from glyphline import figures
 from glyphline.datasets import FASHION_MNIST, K49
-from glyphline.figures import comparison, data, learning, mistakes, style
+from glyphline.figures import changes, comparison, data, learning, mistakes, style
 
 DIGITS = tuple("0123456789")
 LONG_NAME = "adadelta_dropout"
@@ -92,6 +92,34 @@ def gallery(class_names: tuple[str, ...], shown: int, errors: int, n: int = 1000
     )
 
 
+def difference_rows(count: int, seeds: bool = False) -> list[changes.Row]:
+    rows = []
+    for place in range(count):
+        interval = changes.Interval(0.01 * (place - 4), 0.01 * (place - 4) - 0.012, 0.01 * (place - 4) + 0.013)
+        verdict = "within noise" if place in (3, 4) else "better" if place > 4 else "worse"
+        rows.append(
+            changes.Row(
+                f"{LONG_NAME}_{place}", verdict, verdict != "within noise", interval, interval if seeds else None
+            )
+        )
+    return rows
+
+
+def class_changes(class_names: tuple[str, ...], dataset: str) -> Figure:
+    net = np.random.default_rng(0).integers(-9, 10, (9, len(class_names)))
+    sizes = np.full(len(class_names), 100)
+    return changes.class_changes([f"{LONG_NAME}_{place}" for place in range(9)], class_names, net, sizes, dataset)
+
+
+def flips(
+    class_names: tuple[str, ...], count: int, sureties: tuple[float, float] | None = (0.5, 1.0)
+) -> list[changes.Flip]:
+    return [
+        changes.Flip(image, class_names[place % 10], class_names[(place + 1) % 10], sureties)
+        for place, image in enumerate(pictures(count))
+    ]
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "curves": lambda: figures.curves(history(20, 19), 19, LONG_NAME, "MNIST"),
     "curves_of_one_epoch": lambda: figures.curves(history(1, 1), 1, "mlp", "MNIST"),
@@ -127,6 +155,13 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "accuracy_vs_cost": lambda: figures.accuracy_vs_cost(
         variants([f"{LONG_NAME}_{index}" for index in range(20)], [1_199_882] * 15 + [34_826] * 5), "MNIST"
     ),
+    "differences": lambda: changes.differences(difference_rows(9, seeds=True), "accuracy", "MNIST"),
+    "differences_of_one": lambda: changes.differences(difference_rows(1), "balanced_accuracy", "MNIST"),
+    "class_changes_10": lambda: class_changes(FASHION_MNIST.class_names, "Fashion-MNIST"),
+    "class_changes_49": lambda: class_changes(K49.class_names, K49.title),
+    "class_changes_1": lambda: class_changes(("7",), "MNIST"),
+    "flips": lambda: changes.flips(flips(FASHION_MNIST.class_names, 30), 1200, f"{LONG_NAME}: lost", "Fashion-MNIST"),
+    "flips_without_probabilities": lambda: changes.flips(flips(DIGITS, 1, None), 1, "mlp: lost", "MNIST"),
     "accuracy_vs_cost_of_one": lambda: figures.accuracy_vs_cost(variants(["mlp"], [407_050]), "MNIST"),
 }
 
@@ -176,7 +211,9 @@ def test_nothing_is_cut_off_and_no_text_stands_on_another(name: str, monkeypatch
     assert [(boxes[one][0].get_text(), boxes[other][0].get_text()) for one, other in np.argwhere(overlap)] == []
 
 
-@pytest.mark.parametrize("name", ["curves", "confusion_49", "errors", "network", "examples_49", "accuracy_vs_cost"])
+@pytest.mark.parametrize(
+    "name", ["curves", "confusion_49", "errors", "network", "examples_49", "accuracy_vs_cost", "differences", "flips"]
+)
 def test_the_same_input_gives_the_same_bytes_whatever_matplotlib_is_configured_to(name: str, tmp_path: Path) -> None:
     figures.save(FIGURES[name](), tmp_path / "one.png")
     with mpl.rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 9, "savefig.dpi": 30}):

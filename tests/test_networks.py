@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY, Labelled
 
 VARIANTS = load_params(REPOSITORY / "params.yaml").variants
 IMAGE = (28, 28, 1)
+STEPS = 100
 
 # Parameters for ten classes. The references printed those of `pooled` and `adadelta`; the others are by hand.
 PARAMETERS = {
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 def build(variant: Variant, class_count: int = 10) -> Any:
-    return networks.build(variant, IMAGE, class_count)
+    return networks.build(variant, IMAGE, class_count, STEPS)
 
 
 def names(network: Any) -> list[str]:
@@ -151,9 +152,11 @@ def test_the_penalty_is_the_strength_times_the_sum_of_squares() -> None:
         ("each", ["26 x 26 x 2", "13 x 13 x 2", "11 x 11 x 3", "5 x 5 x 3"]),
         ("last", ["26 x 26 x 2", "24 x 24 x 3", "12 x 12 x 3"]),
         ("none", ["26 x 26 x 2", "24 x 24 x 3"]),
+        ([1], ["26 x 26 x 2", "13 x 13 x 2", "11 x 11 x 3"]),
+        ([], ["26 x 26 x 2", "24 x 24 x 3"]),
     ],
 )
-def test_pooling_halves_where_it_is_asked_to(pooling: str, shapes: list[str]) -> None:
+def test_pooling_halves_where_it_is_asked_to(pooling: str | list[int], shapes: list[str]) -> None:
     variant = Variant.model_validate({"filters": [2, 3], "pooling": pooling, "epochs": 1})
     table = networks.layer_table(build(variant))
     assert [row["output_shape"] for row in table[1 : 1 + len(shapes)]] == shapes
@@ -203,3 +206,98 @@ def test_the_same_seed_gives_the_same_initial_weights_and_another_gives_others()
     for first, again in zip(weights(1), weights(1), strict=True):
         np.testing.assert_array_equal(first, again)
     assert not np.array_equal(weights(1)[0], weights(2)[0])
+
+
+def test_space_to_depth_makes_a_block_of_pixels_the_channels_of_one() -> None:
+    import keras
+
+    network = build(Variant(space_to_depth=2, filters=[3], epochs=1))
+    front = keras.Sequential(network.layers[: names(network).index("space_to_depth") + 1])
+    image = np.arange(28 * 28, dtype=np.float32).reshape(1, 28, 28, 1)
+    blocks = front(image).numpy()
+    assert blocks.shape == (1, 14, 14, 4)
+    assert blocks[0, 0, 0].tolist() == [0, 1, 28, 29]
+    assert blocks[0, 13, 5].tolist() == [*image[0, 26, 10:12, 0], *image[0, 27, 10:12, 0]]
+    assert network.get_layer("convolution_1").output.shape == (None, 12, 12, 3)
+
+
+NORMALISED = Variant(filters=[4], dense=[8], batch_normalization=True, epochs=1)
+
+
+def test_batch_normalization_stands_between_each_hidden_layer_and_its_activation() -> None:
+    network = build(NORMALISED)
+    assert names(network) == [
+        *("convolution_1", "convolution_1_normalization", "convolution_1_activation", "pooling_1", "flatten"),
+        *("dense_1", "dense_1_normalization", "dense_1_activation", "probabilities"),
+    ]
+    assert not network.get_layer("convolution_1").use_bias
+    assert network.get_layer("convolution_1").activation.__name__ == "linear"
+
+
+@pytest.mark.parametrize("shape", [(16, 6, 6, 4), (256, 8)])
+def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tuple[int, ...]) -> None:
+    import keras
+    import tensorflow as tf
+
+    inputs = tf.random.stateless_normal(shape, (1, 2), 3.0, 2.0)
+    layers = [keras.layers.BatchNormalization(momentum=0.9) for _ in range(2)]
+    networks.fused(layers[1])
+    results = []
+    for layer in layers:
+        layer.build(shape)
+        layer.gamma.assign(np.linspace(0.5, 2, shape[-1]))
+        layer.beta.assign(np.linspace(-1, 1, shape[-1]))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_sum(outputs**3)
+        gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
+        after = layer(inputs, training=False)
+        results.append([outputs, *gradients, layer.moving_mean, after])
+        assert type(layer) is keras.layers.BatchNormalization, "so that a saved network needs nothing of ours"
+    for keras_s, fused in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, keras_s, rtol=1e-3, atol=2e-3)
+    # TensorFlow's moving variance is that of a sample, Keras' that of a population.
+
+
+def test_a_cosine_schedule_climbs_then_comes_down_to_nothing_with_the_last_step() -> None:
+    variant = Variant(schedule="cosine", warmup=0.2, learning_rate=0.5, epochs=1)
+    rate = build(variant).optimizer._learning_rate  # the schedule; the public name is its present value
+    values = [float(rate(step)) for step in (0, 10, 20, 60, STEPS)]
+    assert values == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-6)
+    straight = build(Variant(schedule="cosine", learning_rate=0.5, epochs=1)).optimizer._learning_rate
+    assert [float(straight(step)) for step in (0, 50, STEPS)] == pytest.approx([0.5, 0.25, 0], abs=1e-6)
+
+
+def test_weight_decay_spares_offsets_and_batch_normalization() -> None:
+    import tensorflow as tf
+
+    network = build(NORMALISED.model_copy(update={"optimizer": "sgd", "learning_rate": 1.0, "weight_decay": 0.5}))
+    before = {variable.path: variable.numpy() + 1 for variable in network.trainable_variables}
+    for variable in network.trainable_variables:
+        variable.assign_add(tf.ones_like(variable))
+    network.optimizer.build(network.trainable_variables)
+    network.optimizer.apply([tf.zeros_like(variable) for variable in network.trainable_variables])
+    for variable in network.trainable_variables:
+        share = 0.5 if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(variable, share * before[variable.path], rtol=1e-6, err_msg=variable.path)
+
+
+def test_label_smoothing_spreads_a_share_of_the_label_over_all_classes() -> None:
+    labels, probabilities = np.eye(10, dtype=np.float32)[:1], np.full((1, 10), 0.02, np.float32)
+    probabilities[0, 0] = 0.82
+    loss = float(build(Variant(label_smoothing=0.1, epochs=1)).loss(labels, probabilities))
+    assert loss == pytest.approx(-0.91 * math.log(0.82) - 0.09 * math.log(0.02), rel=1e-5)
+
+
+def test_bfloat16_is_for_the_arithmetic_alone() -> None:
+    exact, rough = (
+        build(NORMALISED.model_copy(update={"precision": precision})) for precision in ("float32", "bfloat16")
+    )
+    rough.set_weights(exact.get_weights())
+    assert {weights.dtype for weights in rough.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in rough.layers} == {"bfloat16", "float32"}
+    images = np.random.default_rng(1).random((8, *IMAGE), np.float32)
+    assert rough(images).dtype == "float32"
+    np.testing.assert_allclose(rough(images), exact(images), atol=0.02)
+    assert not np.array_equal(rough(images), exact(images))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from glyphline.errors import ParamsError
-from glyphline.params import Params, Variant, load_params, parse_params
+from glyphline.params import Augmentation, Limits, Params, Variant, load_params, parse_params
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -125,7 +125,11 @@ def refusal(path: Path) -> str:
 def test_a_variant_is_what_its_reference_published(name: str) -> None:
     variant = load_params(REPOSITORY / "params.yaml").variants[name]
     assert variant == PUBLISHED[name]
-    # What all of them share, and the table above leaves to the schema's defaults:
+    # What all of them share, and the table above leaves to the schema's defaults, none of them of the references':
+    assert (variant.space_to_depth, variant.batch_normalization, variant.precision) == (1, False, "float32")
+    assert (variant.schedule, variant.weight_decay, variant.label_smoothing) == ("constant", 0.0, 0.0)
+    assert variant.augmentation == Augmentation()
+    assert variant.seeds == 1
     assert (variant.kernel_size, variant.activation, variant.initializer) == (3, "relu", "glorot_uniform")
     assert variant.early_stopping is None
     assert variant.learning_rate == (1.0 if variant.optimizer == "adadelta" else 0.001)
@@ -154,7 +158,7 @@ def test_the_repository_runs_on_the_bundled_digits_with_the_seed_of_its_referenc
         ("epochs: 1", "epochs: true", "variants.mlp.epochs", "valid integer, but it is True"),
         ("epochs: 1", "epochs: 1.5", "variants.mlp.epochs", "valid integer"),
         ("epochs: 1", "epoch: 1\n    epochs: 1", "variants.mlp.epoch", "did you mean epochs?"),
-        ("epochs: 1", "xyzzy: 1\n    epochs: 1", "variants.mlp.xyzzy", "known here: filters, kernel_size"),
+        ("epochs: 1", "xyzzy: 1\n    epochs: 1", "variants.mlp.xyzzy", "known here: space_to_depth, filters"),
         ("[8]", "[8, 0]", "variants.mlp.dense.1", "greater than or equal to 1"),
         ("[8]", "8", "variants.mlp.dense", "valid list"),
         ("[8]", "[8]\n    dense_dropout: 1.5", "variants.mlp.dense_dropout", "less than 1, but it is 1.5"),
@@ -173,12 +177,36 @@ def test_the_repository_runs_on_the_bundled_digits_with_the_seed_of_its_referenc
             "variants.mlp.first_convolution_l2",
             "finite",
         ),
+        ("[8]", "[8]\n    filters: [4]\n    pooling: [0]", "variants.mlp.pooling.0", "greater than or equal to 1"),
+        ("[8]", "[8]\n    filters: [4]\n    pooling: [2]", "variants.mlp", "pooling is [2], but there are 1 conv"),
+        ("[8]", "[8]\n    space_to_depth: 3", "variants.mlp", "space_to_depth is 3, which does not divide"),
+        ("[8]", "[8]\n    space_to_depth: 14\n    filters: [4]", "variants.mlp", "convolution 1 of 1 leaves nothing"),
+        ("[8]", "[8]\n    schedule: linear", "variants.mlp.schedule", "'constant' or 'cosine'"),
+        ("[8]", "[8]\n    warmup: 0.1", "variants.mlp", "warmup belongs to a schedule of cosine"),
+        ("[8]", "[8]\n    weight_decay: -0.1", "variants.mlp.weight_decay", "greater than or equal to 0"),
+        ("[8]", "[8]\n    label_smoothing: 1", "variants.mlp.label_smoothing", "less than 1"),
+        ("[8]", "[8]\n    precision: float16", "variants.mlp.precision", "'float32' or 'bfloat16'"),
+        ("[8]", "[8]\n    seeds: 0", "variants.mlp.seeds", "greater than or equal to 1"),
+        ("[8]", "[8]\n    augmentation: {shift: 15}", "variants.mlp.augmentation.shift", "less than or equal to 14"),
+        ("[8]", "[8]\n    augmentation: {turn: 5}", "variants.mlp.augmentation.turn", "known here: shift, rotation"),
+        ("[8]", "[8]\n    augmentation: 5", "variants.mlp.augmentation", "but it is 5"),
         ("  mlp:", "  Mlp:", "variants.Mlp", "a variant's name is a lower-case letter"),
         ("  mlp:", "  2mlp:", "variants.2mlp", "a variant's name is a lower-case letter"),
         ("  mlp:", '  "../mlp":', "variants.../mlp", "a variant's name is a lower-case letter"),
         ("  mlp:", '  "mlp\\n":', r"variants.'mlp\n'", "a variant's name is a lower-case letter"),
         ("  mlp:", "  7:", "variants.7", "valid string"),
         ("  mlp:", "  mlp: 5\n  other:", "variants.mlp", "but it is 5"),
+        ("seed: 1", "seed: 1\ngate: 5", "gate", "but it is 5"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_floor: 95}", "gate.accuracy_floor", "less than or equal to 1"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_drop: -0.1}", "gate.accuracy_drop", "greater than or equal to 0"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_flor: 0.9}", "gate.accuracy_flor", "did you mean accuracy_floor?"),
+        ("seed: 1", "seed: 1\ngate: {variants: {M: {}}}", "gate.variants.M", "a variant's name is"),
+        (
+            "seed: 1",
+            "seed: 1\ngate: {variants: {mlp: {accuracy_dop: 0}}}",
+            "gate.variants.mlp.accuracy_dop",
+            "did you mean accuracy_drop?",
+        ),
     ],
 )
 def test_what_the_schema_forbids_is_refused_by_key(params_file: Path, old: str, new: str, key: str, words: str) -> None:
@@ -273,6 +301,29 @@ def test_convolutions_are_allowed_until_the_image_is_used_up(filters: list[int],
     else:
         with pytest.raises(ParamsError, match="leaves nothing"):
             parse_params(values, "params.yaml")
+
+
+GATE = """\
+gate:
+  accuracy_floor: 0.9
+  accuracy_drop: 0.01
+  variants:
+    mlp:
+      accuracy_floor: 0.8
+      balanced_accuracy_drop: 0
+"""
+
+
+def test_a_variant_is_held_to_its_own_limits_and_else_to_those_of_all(params_file: Path) -> None:
+    params_file.write_text(SMALL + GATE, encoding="utf-8")
+    gate = load_params(params_file).gate
+    assert gate.limits("other") == Limits(accuracy_floor=0.9, accuracy_drop=0.01)
+    assert gate.limits("mlp") == Limits(accuracy_floor=0.8, accuracy_drop=0.01, balanced_accuracy_drop=0.0)
+
+
+def test_without_a_gate_nothing_is_limited(params_file: Path) -> None:
+    params_file.write_text(SMALL, encoding="utf-8")
+    assert load_params(params_file).gate.limits("mlp") == Limits()
 
 
 ORIGINAL: Any = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))

@@ -36,7 +36,7 @@ def trained(bundled: tuple[Labelled, Labelled], tmp_path_factory: pytest.TempPat
     images, labels = bundled[0]
     examples = training.Examples(normalise(images), one_hot(labels, 10))
     variant = Variant(dense=[64], epochs=4, batch_size=32)
-    network = networks.build(variant, (28, 28, 1), 10)
+    network = networks.build(variant, (28, 28, 1), 10, steps=1)
     training.train(network, variant, examples, examples, seed=1)
     path = tmp_path_factory.mktemp("models") / "trained.keras"
     training.save(network, path)

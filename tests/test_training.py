@@ -12,12 +12,13 @@ import pytest
 
 from glyphline import networks, training
 from glyphline.images import normalise, one_hot
-from glyphline.params import Variant, load_params
+from glyphline.params import Augmentation, Variant, load_params
 from glyphline.scoring import cross_entropy
 from glyphline.training import Examples
 from tests.conftest import REPOSITORY, Labelled
 
 # Small, and with everything that draws at random: initial weights, order, two kinds of dropout.
+SHIFTED = Augmentation(shift=2.0)
 SMALL = Variant(filters=[2], convolution_dropout=0.25, dense=[8], dense_dropout=0.5, batch_size=32, epochs=2)
 
 
@@ -43,7 +44,7 @@ def mislabelled(others: Examples) -> Examples:
 
 def fit(variant: Variant, train: Examples, validation: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
     training.make_deterministic(seed)
-    network = networks.build(variant, (28, 28, 1), 10)
+    network = networks.build(variant, (28, 28, 1), 10, training.steps(variant, len(train.labels)))
     return network, training.train(network, variant, train, validation, seed)
 
 
@@ -95,6 +96,22 @@ class TestBatches:
             for image, label in zip(images.numpy(), labels.numpy(), strict=True):
                 (position,) = np.flatnonzero((examples.images == image).all(axis=(1, 2, 3)))
                 np.testing.assert_array_equal(examples.labels[position], label)
+
+    def test_augmentation_moves_images_another_way_in_every_epoch_and_the_same_way_in_every_run(
+        self, examples: Examples
+    ) -> None:
+        untouched = {image.tobytes() for image in examples.images}
+        first, second = (
+            [np.concatenate([images.numpy() for images, _ in dataset]) for _ in range(2)]
+            for dataset in (training.batches(examples, 32, 1, SHIFTED) for _ in range(2))
+        )
+        np.testing.assert_array_equal(first, second)
+        assert not {image.tobytes() for image in first[0]} & {image.tobytes() for image in first[1]}
+        assert not {image.tobytes() for image in first[0]} & untouched
+
+    def test_images_of_the_validation_split_are_never_augmented(self, examples: Examples) -> None:
+        (images, _), *_ = training.batches(examples, 32, None, SHIFTED)
+        np.testing.assert_array_equal(images, examples.images[:32])
 
     def test_the_autotuner_is_off_and_the_order_is_kept(self) -> None:
         options = training.batches(numbered(10), 4, shuffle_seed=1).options()
@@ -214,6 +231,31 @@ def test_without_early_stopping_the_last_weights_stay(examples: Examples, mislab
     assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].iloc[-1], abs=1e-5)
 
 
+def test_a_schedule_reaches_its_end_with_the_last_step(examples: Examples, others: Examples) -> None:
+    variant = Variant(dense=[8], schedule="cosine", batch_size=32, epochs=3)
+    assert training.steps(variant, len(examples.labels)) == 3 * 4, "100 images make three batches of 32 and one of 4"
+    network, _ = fit(variant, examples, others)
+    assert int(network.optimizer.iterations) == 12
+    assert float(network.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+
+def test_further_seeds_follow_the_first() -> None:
+    assert training.further_seeds(1234, 1) == []
+    assert training.further_seeds(1234, 3) == [1235, 1236]
+    assert training.further_seeds(2**32 - 1, 2) == [0]
+
+
+def test_the_spread_over_seeds_is_mean_and_sample_standard_deviation() -> None:
+    summaries = [{"validation": {"accuracy": accuracy, "loss": 0.5}} for accuracy in (0.9, 0.92, 0.94)]
+    assert training.spread(summaries) == {
+        "n": 3,
+        "validation_accuracy_mean": 0.92,
+        "validation_accuracy_sd": 0.02,
+        "validation_loss_mean": 0.5,
+        "validation_loss_sd": 0.0,
+    }
+
+
 @pytest.mark.parametrize("name", ["mlp", "convnet"])
 def test_a_variant_memorises_32_digits(name: str, digits: Labelled) -> None:
     images, labels = digits
@@ -264,7 +306,7 @@ def test_the_summary_is_that_of_the_saved_network() -> None:
 
 def test_a_saved_network_predicts_as_it_did_with_every_image_in_its_place(examples: Examples, tmp_path: Path) -> None:
     training.make_deterministic(1)
-    network = networks.build(SMALL, (28, 28, 1), 10)
+    network = networks.build(SMALL, (28, 28, 1), 10, steps=1)
     training.save(network, tmp_path / "new" / "folder" / "network.keras")
     images = np.tile(examples.images, (11, 1, 1, 1))[:1003]  # more than one batch of the evaluation, and a rest
     assert len(images) > training.EVALUATION_BATCH

@@ -13,15 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from glyphline import networks, training
 from glyphline.params import Variant
-
-if TYPE_CHECKING:
-    import keras
 
 LONGEST_REASON = 120  # characters
 
@@ -121,10 +118,14 @@ def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: C
                 raise FloatingPointError(f"diverged in epoch {epoch + 1}")
             report({"epoch": epoch + 1} | values)
 
-    keras.utils.clear_session()
     training.make_deterministic(job.seed)
     train = splits.train
-    network: keras.Model = networks.build(job.variant, tuple(train.images.shape[1:]), int(train.labels.shape[1]))
+    network = networks.build(
+        job.variant,
+        tuple(train.images.shape[1:]),
+        int(train.labels.shape[1]),
+        training.steps(job.variant, len(train.labels)),
+    )
     training.train(network, job.variant, train, splits.validation, job.seed, watchers=[Watcher()])
 
 

@@ -11,7 +11,7 @@ from glyphline.errors import GlyphlineError
 
 PACKAGES = ("distributed", "keras", "numpy", "tensorflow")
 _ROOM = Path(__file__).parents[1]
-_CODE = ("networks.py", "params.py", "training.py", "search")  # what decides the course of a trial
+_CODE = ("augmentation.py", "networks.py", "params.py", "training.py", "search")  # what decides the course of a trial
 
 
 class VersionsDifferError(GlyphlineError):

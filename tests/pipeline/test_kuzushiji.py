@@ -51,6 +51,7 @@ def test_a_kuzushiji_data_set_works_from_end_to_end(kuzushiji_clone: Clone, data
     assert int(confusion.to_numpy().sum()) == TEST_COUNT
     for picture in ("data/examples.png", "data/balance.png", "pooled/confusion.png", "pooled/errors.png"):
         assert (clone.root / "plots" / picture).is_file()
+    assert f" comes first: {dataset.leading_metric.replace('_', ' ')} " in clone.read("report/index.html")
     assert not list(Path(mirror).glob("*/*.partial"))
 
 

@@ -23,10 +23,12 @@ def stages_run(output: str) -> set[str]:
 
 def test_one_command_builds_everything(clone: Clone) -> None:
     output = clone.dvc("repro").stdout
-    once = {"check", "download", "preprocess", "tune", "train_tuned", "evaluate", "plot"}
+    once = {"check", "download", "preprocess", "tune", "train_tuned", "evaluate", "plot", "report"}
     assert stages_run(output) == once | {f"train@{name}" for name in VARIANTS}
     assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "tuned"]
+    page = clone.read("report/index.html")
     for name in (*VARIANTS, "tuned"):
+        assert f'id="variant-{name}"' in page
         for path in (
             f"models/{name}.keras",
             f"metrics/train/{name}.json",
@@ -67,7 +69,7 @@ def test_the_training_set_is_limited_and_the_test_set_is_not(clone: Clone) -> No
 def test_an_experiment_retrains_the_variant_it_changes_and_no_other(clone: Clone) -> None:
     before = clone.read("params.yaml")
     output = clone.dvc("exp", "run", "-S", "variants.mlp.epochs=2").stdout
-    assert stages_run(output) == {"check", "train@mlp", "evaluate", "plot"}
+    assert stages_run(output) == {"check", "train@mlp", "evaluate", "plot", "report"}
     assert len(clone.read("metrics/history/mlp.csv").splitlines()) == 1 + 2
     changed = [
         (old, new)
@@ -107,7 +109,7 @@ def test_going_back_restores_results_without_training(clone: Clone) -> None:
 def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
     output = clone.dvc("exp", "run", "-S", new, "-S", "variants.small.filters=[3,3]").stdout
-    assert stages_run(output) == {"check", "train@small", "train@wide", "evaluate", "plot"}
+    assert stages_run(output) == {"check", "train@small", "train@wide", "evaluate", "plot", "report"}
     assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", "tuned"]
     assert (clone.root / "plots/wide/network.png").is_file()
     clone.git("checkout", "HEAD", "--", ".")

@@ -178,7 +178,8 @@ def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins() -
     assert list(table["epochs"]) == [2, 3, 1, 1, 0]
     assert list(table["failure"]) == ["", "", "diverged in epoch 2", "", "out of memory"]
     assert winner(table) == 1
-    assert table.loc[1, ["validation_accuracy", "best_epoch"]].tolist() == [0.9, 1]
+    second = table.to_dict("records")[1]
+    assert (second["validation_accuracy"], second["best_epoch"]) == (0.9, 1)
     assert winner(table[table["state"] == "failed"]) is None
     text = table.to_csv(index=False)
     assert all("." not in cell for line in text.splitlines()[1:] for cell in line.split(",")[5:8]), "whole numbers"

@@ -33,7 +33,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
     )
     training.make_deterministic(1)
     for name, values in VARIANTS.items():
-        network = networks.build(Variant.model_validate(values), (28, 28, 1), 10)
+        network = networks.build(Variant.model_validate(values), (28, 28, 1), 10, steps=1)
         training.save(network, folder / "models" / f"{name}.keras")
     return folder
 
@@ -80,6 +80,25 @@ def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelle
             np.testing.assert_array_equal(worst["labels"], labels[positions])
             np.testing.assert_array_equal(worst["probabilities"], probabilities[positions])
             assert (worst["labels"] != worst["probabilities"].argmax(axis=1)).all()
+
+
+def test_several_seeds_are_judged_one_by_one_and_make_a_spread(trained: Path, digits: Labelled) -> None:
+    for seed, other in ((8, "thin"), (9, "wide")):
+        path = Path(f"models/seeds/wide/{seed}.keras")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(f"models/{other}.keras", path)
+    evaluate.main()
+    metrics = read_json("metrics/test.json")
+    wide, thin = metrics["wide"]["accuracy"], metrics["thin"]["accuracy"]
+    spread = metrics["wide"]["seeds"]
+    assert spread["n"] == 3
+    assert spread["accuracy_mean"] == pytest.approx((2 * wide + thin) / 3, abs=1e-6)
+    assert spread["accuracy_sd"] == pytest.approx(abs(wide - thin) / 3**0.5, abs=1e-6)
+    assert set(spread) == {
+        "n",
+        *(f"{name}_{of}" for name in ("accuracy", "balanced_accuracy") for of in ("mean", "sd")),
+    }
+    assert "seeds" not in metrics["thin"]
 
 
 def test_judging_again_writes_the_same_bytes(trained: Path) -> None:

@@ -29,6 +29,24 @@ RESTLESS = {
     "epochs": 2,
     "early_stopping": 5,
 }
+# What a network may have besides, with a second seed.
+MODERN = {
+    "space_to_depth": 2,
+    "filters": [4, 4],
+    "pooling": [2],
+    "batch_normalization": True,
+    "dense": [8],
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "warmup": 0.2,
+    "weight_decay": 0.1,
+    "label_smoothing": 0.1,
+    "augmentation": {"shift": 2.0, "rotation": 10.0},
+    "precision": "bfloat16",
+    "batch_size": 32,
+    "epochs": 2,
+    "seeds": 2,
+}
 WRITTEN = ["data/layers/net.csv", "metrics/history/net.csv", "metrics/train/net.json", "models/net.keras"]
 
 
@@ -160,3 +178,32 @@ def test_an_unknown_variant_is_one_sentence_with_the_known_ones(
     assert result.returncode == 1
     assert result.stderr == "params.yaml: variants.thick: there is no such variant among thin\n"
     assert [path.name for path in world.iterdir()] == ["params.yaml"]
+
+
+def test_seeds_train_a_network_each_and_each_is_the_network_of_its_seed(
+    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
+) -> None:
+    folder, *_ = runs[0]
+    shutil.copytree(folder / "data/prepared", world / "data/prepared")
+    network, further = world / "models/modern.keras", world / "models/seeds/modern"
+    write_params(seed=8, variants={"modern": MODERN | {"seeds": 1}})
+    train.main("modern")
+    assert list(further.iterdir()) == []
+    of_seed_8 = network.read_bytes()
+    write_params(seed=7, variants={"modern": MODERN})
+    train.main("modern")
+    assert {path.name: path.read_bytes() for path in further.iterdir()} == {"8.keras": of_seed_8}
+    assert network.read_bytes() != of_seed_8
+    metrics = json.loads((world / "metrics/train/modern.json").read_text(encoding="utf-8"))
+    assert metrics["seeds"]["n"] == 2
+    # Keras alone loads it, whatever layers it has, and goes on training.
+    program = (
+        "import keras, numpy as np\n"
+        "network = keras.saving.load_model('models/modern.keras')\n"
+        "images = np.load('data/prepared/train/images.npy')\n"
+        "labels = np.load('data/prepared/train/labels.npy')\n"
+        "assert int(network.optimizer.iterations) == 10\n"
+        "network.fit(images, labels, epochs=1, verbose=0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=world, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -46,7 +46,9 @@ def test_the_winner_is_trained_as_tuned_with_final_on_top(world: Path, digits: L
 def test_a_final_that_does_not_go_with_what_was_found_is_one_sentence(world: Path, write_params: Write) -> None:
     write_params(search=SEARCH | {"final": {"first_convolution_l2": 0.1}})
     found(world)
-    with pytest.raises(ParamsError, match=r"params.yaml: search.final: together with what was found: first_convolution"):
+    with pytest.raises(
+        ParamsError, match=r"params.yaml: search.final: together with what was found: first_convolution"
+    ):
         train_tuned.main()
 
 

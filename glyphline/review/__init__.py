@@ -1,0 +1,43 @@
+"""What a change did to every network, from the committed files of two revisions alone.
+
+revision reads git, results the files of one revision, compare sets two beside each other, gate judges, page writes
+Markdown, web the same as one HTML page, changed finds the pictures for it in DVC's cache. Nothing here trains.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glyphline.errors import ParamsError
+from glyphline.integrity import problems
+from glyphline.params import Gate, parse_params
+from glyphline.review import gate, revision
+from glyphline.review.compare import compare_results
+from glyphline.review.page import Page
+from glyphline.review.results import Results, contradictions, read_results
+
+SOURCES = ("*.py", "dvc.yaml")
+
+
+def review(folder: Path, base: str | None = None) -> Page:
+    """Compare the repository that the folder is in with its revision `base`; without one, see revision.choose().
+
+    Raises GlyphlineError, one sentence, for what cannot be compared.
+    """
+    repository = revision.find_repository(folder)
+    before, after = revision.choose(repository, base)
+    comparison = compare_results(read_results(before), read_results(after))
+    return Page(
+        repository=repository,
+        comparison=comparison,
+        lines=revision.changed_lines(before, after, SOURCES),
+        failures=gate.failures(comparison, _gate(comparison.after)),
+        problems=[*problems(repository, after.commit), *contradictions(comparison.after)],
+    )
+
+
+def _gate(after: Results) -> Gate:
+    try:
+        return parse_params(after.params, source="params.yaml").gate
+    except ParamsError:
+        return Gate()  # what is wrong with params.yaml is one of the problems

@@ -1,0 +1,223 @@
+"""What one revision's committed files say: parameters, test metrics, predictions, cost.
+
+Revisions older than today's schema are read too, so params.yaml is a plain mapping here, and what an old revision does
+not have yet is left out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glyphline import paths
+from glyphline.errors import GlyphlineError
+from glyphline.params import parse_yaml
+from glyphline.review.revision import Revision
+from glyphline.review.spread import Spread
+
+METRICS = ("accuracy", "balanced_accuracy")
+COSTS = ("parameters", "multiply_adds")
+ROUNDING = 1e-6  # metrics keep six decimals
+
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Results:
+    """One revision.
+
+    metrics: metrics/test.json. labels: (n,) true classes of the test images, or None without metrics/predictions.csv.
+    predictions: of each variant, (n,) predicted classes. class_names: in the order of the classes' numbers; empty where
+    the revision does not tell. costs: of each variant, parameters and multiply_adds. outs: the digest in dvc.lock of
+    each file or folder that a stage writes. used_by: of each file, the stages that declare it. packages: the version
+    of each package in requirements.lock.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, Any]]
+    labels: Classes | None
+    predictions: Mapping[str, Classes]
+    class_names: list[str]
+    costs: Mapping[str, Mapping[str, int]]
+    outs: Mapping[str, str]
+    used_by: Mapping[str, list[str]]
+    packages: Mapping[str, str]
+
+    @property
+    def dataset(self) -> str:
+        return str(self.params.get("dataset"))
+
+    def class_name(self, label: int) -> str:
+        """The name of a class, or its number where the revision does not tell."""
+        return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
+
+    def spread(self, variant: str, metric: str) -> Spread:
+        """How the metric spreads over the variant's seeds."""
+        scores = self.metrics[variant]
+        if "seeds" not in scores:
+            return Spread(1, scores[metric], None)
+        seeds = scores["seeds"]
+        return Spread(seeds["n"], seeds[f"{metric}_mean"], seeds[f"{metric}_sd"])
+
+    def right(self, variant: str) -> NDArray[np.bool_] | None:
+        """(n,) whether the variant was right about each test image; None where its predictions are not committed."""
+        return None if variant not in self.predictions else self.predictions[variant] == self.labels
+
+
+def read_results(revision: Revision) -> Results:
+    """Raises GlyphlineError, one sentence that names the revision and the file, for what cannot be read."""
+    metrics = _metrics(revision)
+    params = _mapping(revision, paths.PARAMS)
+    if params is None:
+        raise GlyphlineError(f"{revision.name}: it has no {paths.PARAMS}")
+    labels, predictions = _predictions(revision)
+    return Results(
+        name=revision.name,
+        params=params,
+        metrics=metrics,
+        labels=labels,
+        predictions=predictions,
+        class_names=_class_names(revision),
+        costs={variant: _costs(revision, variant) for variant in metrics},
+        outs=_outs(_quietly(revision, Path("dvc.lock"))),
+        used_by=_used_by(_quietly(revision, Path("dvc.yaml"))),
+        packages=_packages((revision.read(Path("requirements.lock")) or b"").decode("utf-8", "replace")),
+    )
+
+
+def contradictions(results: Results) -> list[str]:
+    """A sentence for each variant whose accuracy in the metrics is not that of its predictions."""
+    sentences = []
+    for variant, scores in results.metrics.items():
+        right = results.right(variant)
+        if right is not None and abs(scores["accuracy"] - right.mean()) > ROUNDING:
+            sentences.append(
+                f"{paths.TEST_METRICS}: {variant}: the accuracy is {100 * scores['accuracy']:g} %, "
+                f"but {paths.PREDICTIONS} gives {100 * right.mean():g} %"
+            )
+    return sentences
+
+
+def _metrics(revision: Revision) -> dict[str, dict[str, Any]]:
+    content = revision.read(paths.TEST_METRICS)
+    if content is None:
+        raise GlyphlineError(f"{revision.name}: it has no {paths.TEST_METRICS}, so there is nothing to compare")
+    metrics = _json(revision, paths.TEST_METRICS, content)
+    where = f"{revision.name}: {paths.TEST_METRICS}"
+    if not isinstance(metrics, dict) or not all(isinstance(scores, dict) for scores in metrics.values()):
+        raise GlyphlineError(f"{where}: expected the metrics of each variant by name")
+    for variant, scores in metrics.items():
+        _check_scores(f"{where}: {variant}", scores)
+    return metrics
+
+
+def _check_scores(where: str, scores: dict[str, Any]) -> None:
+    ends = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]
+    for key in (*METRICS, *(end for end in ends if end in scores)):
+        if not _is_number(scores.get(key)):
+            raise GlyphlineError(f"{where}.{key}: expected a number, but it is {scores.get(key)!r}")
+    if "seeds" in scores:
+        seeds = scores["seeds"]
+        needed = ["n", *(f"{metric}_{moment}" for metric in METRICS for moment in ("mean", "sd"))]
+        if not isinstance(seeds, dict) or not all(_is_number(seeds.get(key)) for key in needed) or seeds["n"] < 2:
+            raise GlyphlineError(f"{where}.seeds: expected n > 1, and a mean and an sd of each metric")
+
+
+def _predictions(revision: Revision) -> tuple[Classes | None, dict[str, Classes]]:
+    content = revision.read(paths.PREDICTIONS)
+    if content is None:
+        return None, {}
+    try:
+        table = pd.read_csv(io.BytesIO(content), index_col="image").astype(np.int64)
+        labels = table.pop("label").to_numpy()
+    except (KeyError, ValueError):
+        raise GlyphlineError(
+            f"{revision.name}: {paths.PREDICTIONS}: expected the columns image, label and one of each variant, "
+            f"with whole numbers"
+        ) from None
+    return labels, {str(variant): table[variant].to_numpy() for variant in table}
+
+
+def _class_names(revision: Revision) -> list[str]:
+    content = revision.read(paths.PER_CLASS)
+    if content is None:
+        return []
+    try:
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        return list(dict.fromkeys(table["class"]))
+    except (KeyError, ValueError):
+        raise GlyphlineError(f"{revision.name}: {paths.PER_CLASS}: expected a table with a column class") from None
+
+
+def _costs(revision: Revision, variant: str) -> dict[str, int]:
+    path = paths.train_metrics(variant)
+    content = revision.read(path)
+    metrics = _json(revision, path, content) if content is not None else None
+    return {cost: metrics[cost] for cost in COSTS if _is_number(metrics.get(cost))} if isinstance(metrics, dict) else {}
+
+
+def _json(revision: Revision, path: Path, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise GlyphlineError(f"{revision.name}: {path}: this is not JSON") from None
+
+
+def _mapping(revision: Revision, path: Path) -> dict[str, Any] | None:
+    content = revision.read(path)
+    if content is None:
+        return None
+    values = parse_yaml(content, source=f"{revision.name}: {path}")
+    if not isinstance(values, dict):
+        raise GlyphlineError(f"{revision.name}: {path}: expected keys and values")
+    return values
+
+
+def _quietly(revision: Revision, path: Path) -> dict[str, Any]:
+    """The file's mapping, or an empty one: what is wrong with DVC's files is for glyphline.integrity to say."""
+    try:
+        return _mapping(revision, path) or {}
+    except GlyphlineError:
+        return {}
+
+
+def _outs(lock: dict[str, Any]) -> dict[str, str]:
+    try:
+        outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
+        return {str(out["path"]): str(out["md5"]) for out in outs}
+    except (AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _used_by(dvc_yaml: dict[str, Any]) -> dict[str, list[str]]:
+    users: dict[str, list[str]] = {}
+    stages = dvc_yaml.get("stages")
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        settings = stage.get("do", stage) if isinstance(stage, dict) else {}
+        dependencies = settings.get("deps") if isinstance(settings, dict) else None
+        for dependency in dependencies if isinstance(dependencies, list) else ():
+            users.setdefault(str(dependency), []).append(str(name))
+    return users
+
+
+def _packages(lock: str) -> dict[str, str]:
+    # One package may have several versions, for several systems.
+    versions: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock, re.MULTILINE):
+        versions.setdefault(name, []).append(version)
+    return {name: ", ".join(several) for name, several in versions.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,132 @@
+"""A finished run of the pipeline, small: what evaluate leaves, made up, and the pictures that plot draws of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glyphline import paths, scoring
+from stages import plot
+
+CLASS_NAMES = ("あ", "<b>&amp;", "Ankle boot", "3")
+TEST_IMAGES = 400  # 100 of each class
+# By variant, not in the order of merit: how many test images it takes for the class after theirs.
+ERRORS = {"large_but_worse": 60, "winner": 20, "small_and_equal": 22}
+PARAMETERS = {"large_but_worse": 900_000, "winner": 50_000, "small_and_equal": 1_000}
+
+
+def finish(root: Path, leading_metric: str = "accuracy", errors: Mapping[str, int] | None = None) -> None:
+    """Make the folder `root` one in which all stages but report have run, for the variants of `errors`."""
+    errors = ERRORS if errors is None else errors
+    root.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(root):
+        _write_inputs(errors, leading_metric)
+        labels = (np.arange(TEST_IMAGES) % len(CLASS_NAMES)).astype(np.uint8)
+        by_variant = {name: _probabilities(labels, wrong) for name, wrong in errors.items()}
+        _write_evaluation(labels, by_variant)
+        for name in errors:
+            _write_training(name)
+        plot.main()
+
+
+def _write_inputs(variants: Sequence[str] | Mapping[str, Any], leading_metric: str) -> None:
+    params: dict[str, Any] = {
+        "seed": 7,
+        "dataset": "mnist-5k",
+        "preprocess": {"validation_fraction": 0.25},
+        "variants": {
+            name: {"filters": [4] * position, "epochs": 3, "dense_dropout": 0.5}
+            for position, name in enumerate(variants)
+        },
+    }
+    paths.PARAMS.write_text(json.dumps(params), encoding="utf-8")
+    paths.RAW.mkdir(parents=True)
+    card = {
+        "name": "mnist-5k",
+        "title": "Glyphs & <tags>",
+        "class_names": CLASS_NAMES,
+        "leading_metric": leading_metric,
+        "licence": "CC0",
+        "citation": "Nobody, 2000",
+    }
+    paths.DATASET_CARD.write_text(json.dumps(card), encoding="utf-8")
+    labels = (np.arange(80) % len(CLASS_NAMES)).astype(np.uint8)
+    np.savez(paths.RAW_TRAIN, images=_images(labels), labels=labels)
+    for split, count in (("train", 60), ("validation", 20)):
+        (paths.PREPARED / split).mkdir(parents=True)
+        np.save(paths.PREPARED / split / "labels.npy", np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[:count]])
+
+
+def _images(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, 28, 28) uint8: an upright bar for each, the thicker the higher its class."""
+    columns = np.arange(28)[np.newaxis, np.newaxis, :]
+    bars = np.abs(columns - 14) <= labels[:, np.newaxis, np.newaxis]
+    return np.broadcast_to(np.where(bars, 255, 0).astype(np.uint8), (len(labels), 28, 28)).copy()
+
+
+def _probabilities(labels: NDArray[np.uint8], wrong: int) -> NDArray[np.float32]:
+    """(n, classes): each image surely in its class, but the first `wrong` in the next one, less and less surely."""
+    classes = len(CLASS_NAMES)
+    predicted = (labels + (np.arange(len(labels)) < wrong)) % classes
+    sure = np.linspace(0.99, 0.6, len(labels))[:, np.newaxis]
+    others = (1 - sure) / (classes - 1)
+    return np.where(np.eye(classes, dtype=bool)[predicted], sure, others).astype(np.float32)
+
+
+def _write_evaluation(labels: NDArray[np.uint8], by_variant: Mapping[str, NDArray[np.float32]]) -> None:
+    images = _images(labels)
+    class_names = list(CLASS_NAMES)
+    predictions = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
+    recalls = []
+    for name, probabilities in by_variant.items():
+        predictions[name] = probabilities.argmax(axis=1)
+        recalls.append(scoring.per_class(labels, probabilities, class_names).assign(variant=name))
+        folder = paths.EVALUATION / name
+        folder.mkdir(parents=True)
+        scoring.confusion_table(labels, probabilities, class_names).to_csv(folder / "confusion.csv")
+        worst = scoring.worst_errors(labels, probabilities, 5)
+        np.savez(
+            folder / "worst_errors.npz",
+            positions=worst,
+            images=images[worst],
+            labels=labels[worst],
+            probabilities=probabilities[worst],
+        )
+    paths.TEST_METRICS.parent.mkdir()
+    metrics = {name: scoring.score(labels, probabilities) for name, probabilities in by_variant.items()}
+    paths.TEST_METRICS.write_text(json.dumps(metrics), encoding="utf-8")
+    predictions.to_csv(paths.PREDICTIONS, index=False)
+    pd.concat(recalls)[["variant", "class", "recall", "precision", "n"]].to_csv(paths.PER_CLASS, index=False)
+
+
+def _write_training(name: str) -> None:
+    for folder in (paths.TRAIN_METRICS, paths.HISTORY, paths.LAYERS):
+        folder.mkdir(parents=True, exist_ok=True)
+    parameters = PARAMETERS.get(name, 100)
+    metrics = {
+        "train": {"accuracy": 0.9, "loss": 0.3},
+        "validation": {"accuracy": 0.7, "loss": 0.7},
+        "generalisation_gap": {"best_epoch": 0.1, "last_epoch": 0.4},
+        "best_epoch": 2,
+        "epochs": 3,
+        "parameters": parameters,
+        "multiply_adds": 2 * parameters,
+    }
+    paths.train_metrics(name).write_text(json.dumps(metrics), encoding="utf-8")
+    paths.history(name).write_text(
+        "epoch,loss,accuracy,validation_loss,validation_accuracy\n"
+        "1,0.9,0.5,0.8,0.6\n2,0.5,0.8,0.6,0.7\n3,0.3,0.9,0.7,0.7\n",
+        encoding="utf-8",
+    )
+    paths.layers(name).write_text(
+        "layer,output_shape,parameters,multiply_adds\n"
+        f"image,28 x 28 x 1,0,0\nflatten,784,0,0\nprobabilities,4,{parameters},{2 * parameters}\n",
+        encoding="utf-8",
+    )

@@ -1,0 +1,163 @@
+"""Real git repositories with made-up results, the real DVC where it matters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from contextlib import chdir
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from glyphline import paths, scoring
+
+Flags = NDArray[np.bool_]
+
+LABELS = np.arange(1000, dtype=np.int64) % 10
+DIGITS = [str(digit) for digit in range(10)]
+PIPELINE = """\
+stages:
+  evaluate:
+    cmd: python -m stages.evaluate
+    params: [variants]
+    deps: [stages/evaluate.py]
+    outs: [data/evaluation, data/raw/test.npz]
+    metrics:
+    - metrics/test.json: {cache: false}
+    plots:
+    - metrics/predictions.csv: {cache: false}
+"""
+
+
+def wrong(*positions: int | range) -> Flags:
+    """(1000,) right about every image but those at these positions."""
+    flags = np.ones(len(LABELS), np.bool_)
+    for position in positions:
+        flags[list(position) if isinstance(position, range) else position] = False
+    return flags
+
+
+def predictions(right: Flags, labels: NDArray[np.int64] = LABELS) -> NDArray[np.int64]:
+    """The class after the true one where a flag says wrong."""
+    return np.where(right, labels, (labels + 1) % 10)
+
+
+@dataclass
+class Scratch:
+    """A git repository with made-up results, and nothing else of Glyphline's."""
+
+    root: Path
+    params: dict[str, Any] = field(
+        default_factory=lambda: {
+            "seed": 1,
+            "dataset": "mnist-5k",
+            "limit": None,
+            "preprocess": {"validation_fraction": 0.1},
+        }
+    )
+
+    def git(self, *arguments: str) -> str:
+        """Run git here, and return what it prints."""
+        done = subprocess.run(["git", *arguments], cwd=self.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def write(self, path: Path | str, content: str) -> None:
+        """Write a text file."""
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(content, encoding="utf-8")
+
+    def write_params(self, **changes: Any) -> None:
+        """Write params.yaml, its keys replaced by keyword arguments from now on."""
+        self.params |= changes
+        self.write(paths.PARAMS, json.dumps(self.params))
+
+    def write_results(
+        self,
+        right: Mapping[str, Flags],
+        *,
+        labels: NDArray[np.int64] = LABELS,
+        seeds: Mapping[str, Mapping[str, Any]] | None = None,
+        parameters: int = 1000,
+    ) -> None:
+        """Write params.yaml and metrics/ as the pipeline would if each variant were right where its flags say."""
+        self.write_params(variants={variant: {"dense": [8], "epochs": 1} for variant in right})
+        table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
+        metrics, recalls = {}, []
+        for variant, flags in right.items():
+            predicted = predictions(flags, labels)
+            probabilities = np.eye(10, dtype=np.float32)[predicted]
+            metrics[variant] = scoring.score(labels.astype(np.uint8), probabilities)
+            if seeds and variant in seeds:
+                metrics[variant]["seeds"] = dict(seeds[variant])
+            table[variant] = predicted
+            recalls.append(scoring.per_class(labels.astype(np.uint8), probabilities, DIGITS).assign(variant=variant))
+            cost = {"parameters": parameters, "multiply_adds": 10 * parameters}
+            self.write(paths.train_metrics(variant), json.dumps(cost))
+        self.write(paths.TEST_METRICS, json.dumps(metrics))
+        self.write(paths.PREDICTIONS, table.to_csv(index=False))
+        self.write(paths.PER_CLASS, pd.concat(recalls).to_csv(index=False))
+
+    def commit(self, message: str = "Work") -> str:
+        """Commit everything, and return the hash."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def start_dvc(self) -> None:
+        """Make it a DVC repository with a pipeline of one stage."""
+        from dvc.repo import Repo
+
+        Repo.init(str(self.root), force=True).close()
+        self.write("dvc.yaml", PIPELINE)
+        self.write("stages/evaluate.py", "# the stage\n")
+        self.write(".gitignore", "/data\n")
+
+    def lock(self, images: NDArray[np.uint8] | None = None) -> None:
+        """Write dvc.lock and fill DVC's cache as if the stage had written what lies here now."""
+        from dvc.repo import Repo
+
+        metrics = json.loads((self.root / paths.TEST_METRICS).read_text(encoding="utf-8"))
+        table = pd.read_csv(self.root / paths.PREDICTIONS)
+        for variant in metrics:
+            folder = self.root / paths.EVALUATION / variant
+            folder.mkdir(parents=True, exist_ok=True)
+            sure = np.float32(0.8)
+            probabilities = np.full((len(table), 10), (1 - sure) / 9, np.float32)
+            probabilities[np.arange(len(table)), table[variant]] = sure
+            np.save(folder / "probabilities.npy", probabilities)
+        (self.root / paths.RAW).mkdir(parents=True, exist_ok=True)
+        shown = np.zeros((len(table), 28, 28), np.uint8) if images is None else images
+        np.savez(self.root / paths.RAW_TEST, images=shown, labels=table["label"].to_numpy(np.uint8))
+        with chdir(self.root), Repo() as repo:
+            repo.commit(force=True)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Scratch:
+    """An empty git repository on a branch main, with a DVC folder and no commit."""
+    return start(tmp_path / "scratch")
+
+
+def start(root: Path) -> Scratch:
+    """Make a folder and an empty git repository in it."""
+    root.mkdir()
+    repository = Scratch(root)
+    repository.git("init", "--quiet", "--initial-branch=main")
+    repository.git("config", "user.name", "Test")
+    repository.git("config", "user.email", "test@example.org")
+    repository.write(".dvc/config", "")
+    return repository
+
+
+def copied(original: Scratch, root: Path) -> Scratch:
+    """A repository of its own with the same history, files and cache."""
+    shutil.copytree(original.root, root)
+    return Scratch(root, dict(original.params))

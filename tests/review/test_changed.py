@@ -1,0 +1,102 @@
+"""glyphline/review/changed.py with a cache that the real DVC filled."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glyphline import paths
+from glyphline.review.changed import Changed, find_changed
+from glyphline.review.compare import compare_results
+from glyphline.review.pictures import draw
+from glyphline.review.results import read_results
+from glyphline.review.revision import choose
+from tests.review.conftest import LABELS, Scratch, copied, start, wrong
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (len(LABELS), 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
+    """Two commits of two runs: in the second, image 3 is lost, and 5 and 15 are gained. Only the cache has the data."""
+    repository = start(tmp_path_factory.mktemp("changed") / "scratch")
+    repository.start_dvc()
+    for right in (wrong(5, 15), wrong(3)):
+        repository.write_results({"mlp": right})
+        repository.lock(IMAGES)
+        repository.commit()
+    shutil.rmtree(repository.root / "data")
+    return repository
+
+
+@pytest.fixture
+def two_runs(history: Scratch, tmp_path: Path) -> Scratch:
+    """That history, to do with as one likes."""
+    return copied(history, tmp_path / "scratch")
+
+
+def found(scratch: Scratch) -> Changed | None:
+    before, after = choose(scratch.root, None)
+    return find_changed(scratch.root, compare_results(read_results(before), read_results(after)))
+
+
+def test_changed_images_come_from_the_cache_with_both_predictions_and_their_probabilities(two_runs: Scratch) -> None:
+    changed = found(two_runs)
+    assert changed is not None
+    lost, gained = changed.flips("mlp")
+    assert [(flip.before, flip.after) for flip in lost] == [("3", "4")]
+    assert np.array_equal(lost[0].image, IMAGES[3])
+    assert lost[0].sureties == pytest.approx((0.8, 0.8))
+    assert [(flip.before, flip.after) for flip in gained] == [("6", "5")] * 2
+    assert all(np.array_equal(flip.image, IMAGES[position]) for flip, position in zip(gained, (5, 15), strict=True))
+
+
+def test_galleries_are_drawn_for_what_changed(two_runs: Scratch) -> None:
+    changed = found(two_runs)
+    assert changed is not None
+    galleries = [picture for picture in draw(changed.comparison, changed) if picture.section == "images"]
+    assert [picture.alternative.split(", each")[0] for picture in galleries] == [
+        "Test images that mlp got right before, wrong after",
+        "Test images that mlp got wrong before, right after",
+    ]
+
+
+def test_probabilities_of_other_predictions_are_left_out(two_runs: Scratch) -> None:
+    two_runs.write_results({"mlp": wrong(3, 4)})  # and dvc.lock as it was
+    changed = found(two_runs)
+    assert changed is not None
+    (lost, _) = changed.flips("mlp")
+    assert [(flip.after, flip.sureties) for flip in lost] == [("5", None)]
+
+
+def test_without_the_data_there_are_no_images_and_no_error(two_runs: Scratch) -> None:
+    shutil.rmtree(two_runs.root / ".dvc/cache")
+    assert found(two_runs) is None
+
+
+def test_test_images_in_the_working_tree_will_do_if_they_are_the_ones(two_runs: Scratch) -> None:
+    (cached,) = (path for path in (two_runs.root / ".dvc/cache").rglob("*") if path.is_file() and is_npz(path))
+    content = cached.read_bytes()
+    shutil.rmtree(two_runs.root / ".dvc/cache")
+    (two_runs.root / paths.RAW).mkdir(parents=True)
+    (two_runs.root / paths.RAW_TEST).write_bytes(content)
+    changed = found(two_runs)
+    assert changed is not None
+    assert changed.flips("mlp")[0][0].sureties is None
+    (two_runs.root / paths.RAW_TEST).write_bytes(content[:-1] + b"?")
+    assert found(two_runs) is None
+
+
+def is_npz(path: Path) -> bool:
+    return path.read_bytes()[:2] == b"PK"
+
+
+@pytest.mark.parametrize("digest", ["../../../etc/passwd", "0" * 32, "none"])
+def test_a_digest_that_is_none_or_of_nothing_finds_nothing(two_runs: Scratch, digest: str) -> None:
+    two_runs.write("dvc.lock", f"stages:\n  evaluate:\n    outs:\n    - {{path: data/raw/test.npz, md5: '{digest}'}}\n")
+    two_runs.commit()
+    two_runs.commit()
+    assert found(two_runs) is None

@@ -1,0 +1,157 @@
+"""`glyphline review` from end to end, in real repositories with the real git and DVC."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from glyphline import paths
+from glyphline.cli import main
+from tests.review.conftest import Flags, Scratch, copied, start, wrong
+
+GATE = {"accuracy_floor": 0.9, "accuracy_drop": 0.005}
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
+    """An honest run of one variant on the main branch, and a new branch."""
+    repository = start(tmp_path_factory.mktemp("command") / "scratch")
+    repository.start_dvc()
+    repository.write_params(gate=GATE)
+    run(repository, wrong(range(30)))
+    repository.git("switch", "--quiet", "--create", "idea")
+    return repository
+
+
+@pytest.fixture
+def honest(history: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
+    """That repository, to do with as one likes; the working directory."""
+    repository = copied(history, tmp_path / "scratch")
+    monkeypatch.chdir(repository.root)
+    return repository
+
+
+def run(scratch: Scratch, right: Flags) -> None:
+    """Commit a run in which the variant mlp is right where the flags say."""
+    scratch.write_results({"mlp": right})
+    scratch.lock()
+    scratch.commit()
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of `glyphline review`."""
+    status = main(["review", *arguments])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_a_better_variant_passes_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(honest, wrong(range(10)))
+    status, out, err = outcome(capsys, "--gate")
+    assert (status, err) == (0, "")
+    assert out.startswith("**1 of 1 variant changed beyond noise: 1 better. The gate passes.**\n")
+
+
+def test_a_worse_variant_fails_the_gate_by_name(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(honest, wrong(range(120)))
+    status, out, err = outcome(capsys, "--gate")
+    assert status == 1
+    assert "The gate fails: 2 limits." in out.splitlines()[0]
+    assert "glyphline review: mlp: accuracy is 88 %, below its floor of 90 %" in err
+    assert "mlp: accuracy fell from 97 % to 88 %, beyond noise" in err
+    assert outcome(capsys)[0] == 0, "without --gate it only says so"
+
+
+def test_a_drop_within_noise_does_not_fail_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(honest, wrong(range(20, 58)))
+    status, out, _ = outcome(capsys, "--gate")
+    assert status == 0
+    assert "| `mlp` | within noise | 97.00 % | 96.20 % |" in out
+
+
+def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(honest, wrong(range(25)))
+    metrics = json.loads((honest.root / paths.TEST_METRICS).read_text())
+    metrics["mlp"]["accuracy"] = 0.99
+    honest.write(paths.TEST_METRICS, json.dumps(metrics))
+    honest.commit()
+    status, out, err = outcome(capsys, "--gate")
+    assert status == 1
+    assert "metrics/test.json" in err
+    assert "### Problems in the repository" in out
+    assert "but metrics/predictions.csv gives 97.5 %" in err.replace("\n", " ")
+
+
+def test_uncommitted_work_is_reviewed_too(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    honest.write_results({"mlp": wrong(range(120))})
+    honest.lock()
+    status, out, _ = outcome(capsys, "--gate")
+    assert status == 1
+    assert "After: the working tree on " in out
+    assert "(HEAD)" in out
+
+
+def test_a_clone_without_data_is_enough(
+    honest: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(honest, wrong(range(10)))
+    there = outcome(capsys, "main")[1]
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(honest.root), str(clone)], check=True)
+    monkeypatch.chdir(clone)
+    status, out, _ = outcome(capsys, "origin/main", "--gate", "--html", str(tmp_path / "out/page.html"))
+    assert status == 0
+    assert out.replace("origin/main", "main") == there
+    assert "Test images that changed" not in (tmp_path / "out/page.html").read_text(encoding="utf-8")
+    assert subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True).stdout == b""
+
+
+def test_with_the_cache_the_page_has_a_gallery(
+    honest: Scratch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(honest, wrong(range(10)))
+    shutil.rmtree(honest.root / "data")
+    assert outcome(capsys, "--html", str(tmp_path / "page.html"))[0] == 0
+    assert "Test images that changed" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_it_works_from_a_folder_in_the_repository(
+    honest: Scratch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(honest, wrong(range(10)))
+    monkeypatch.chdir(honest.root / "metrics")
+    assert outcome(capsys, "--gate")[0] == 0
+
+
+def test_wrong_parameters_are_a_problem_of_the_repository(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    honest.write_params(gate={"accuracy_flor": 0.9})
+    status, _, err = outcome(capsys, "--gate")
+    assert status == 1
+    assert "params.yaml: gate.accuracy_flor: unknown key; did you mean accuracy_floor?" in err
+
+
+@pytest.mark.parametrize(
+    ("break_it", "arguments", "words"),
+    [
+        (lambda scratch: shutil.rmtree(scratch.root / ".git"), (), "this is not a git repository"),
+        (lambda scratch: None, ("nowhere",), "nowhere: git knows no such revision"),
+        (lambda scratch: (scratch.root / paths.TEST_METRICS).unlink(), (), "it has no metrics/test.json"),
+        (lambda scratch: scratch.write(paths.PARAMS, "a: ["), (), "params.yaml: line 1 is not YAML"),
+    ],
+)
+def test_what_cannot_be_reviewed_is_one_sentence_and_status_1(
+    honest: Scratch,
+    capsys: pytest.CaptureFixture[str],
+    break_it: object,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    break_it(honest)  # type: ignore[operator]
+    status, out, err = outcome(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert words in err
+    assert len(err.splitlines()) == 1

@@ -1,0 +1,214 @@
+"""glyphline/review/compare.py: verdicts on results that were made to deserve them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline.paired import compare, holm
+from glyphline.review.compare import (
+    Comparison,
+    ParamChange,
+    Verdict,
+    changed_params,
+    compare_results,
+    why_not_comparable,
+)
+from glyphline.review.results import Results
+from tests.review.conftest import DIGITS, LABELS, Flags, predictions, wrong
+
+
+def results(right: Mapping[str, Flags], seeds: Mapping[str, Any] | None = None, **changes: Any) -> Results:
+    """The results of a revision in which each variant was right where its flags say."""
+    metrics: dict[str, dict[str, Any]] = {
+        variant: {"accuracy": float(flags.mean()), "balanced_accuracy": float(flags.mean())}
+        for variant, flags in right.items()
+    }
+    for variant, spread in (seeds or {}).items():
+        metrics[variant]["seeds"] = spread
+    values = Results(
+        name="then",
+        params={"dataset": "mnist-5k", "variants": {}},
+        metrics=metrics,
+        labels=LABELS,
+        predictions={variant: predictions(flags) for variant, flags in right.items()},
+        class_names=DIGITS,
+        costs={variant: {} for variant in right},
+        outs={},
+        used_by={},
+        packages={},
+    )
+    return replace(values, **changes)
+
+
+def spread(mean: float, sd: float, n: int = 5) -> dict[str, float]:
+    moments = {
+        f"{metric}_{key}": value
+        for metric in ("accuracy", "balanced_accuracy")
+        for key, value in (("mean", mean), ("sd", sd))
+    }
+    return {"n": n, **moments}
+
+
+def verdicts(comparison: Comparison, metric: str = "accuracy") -> dict[str, Verdict]:
+    return {review.name: review.changes[metric].verdict for review in comparison.variants}
+
+
+def test_verdicts_are_those_the_changes_deserve() -> None:
+    before = {"up": wrong(range(60)), "down": wrong(), "still": wrong(1), "noisy": wrong(range(10))}
+    after = {"up": wrong(range(20)), "down": wrong(range(40)), "still": wrong(1), "noisy": wrong(range(4, 16))}
+    comparison = compare_results(results(before), results(after))
+    assert verdicts(comparison) == {
+        "up": Verdict.BETTER,
+        "down": Verdict.WORSE,
+        "still": Verdict.UNCHANGED,
+        "noisy": Verdict.WITHIN_NOISE,
+    }
+    assert verdicts(comparison, "balanced_accuracy") == verdicts(comparison)
+
+
+def test_p_values_are_adjusted_for_the_variants_that_moved_and_no_others() -> None:
+    # Each lost 8 of 1,000: by itself p = 2/256, beyond noise. Of nine such, none is.
+    lost = {f"v{number}": wrong(range(8)) for number in range(9)}
+    right = dict.fromkeys(lost, wrong())
+    alone = compare(wrong(), wrong(range(8))).p_value
+    assert alone == pytest.approx(2 / 256)
+
+    one = compare_results(results(right), results(right | {"v0": lost["v0"]}))
+    assert one.variants[0].changes["accuracy"].p_value == alone
+    assert verdicts(one)["v0"] is Verdict.WORSE
+
+    all_nine = compare_results(results(right), results(lost))
+    assert [review.changes["accuracy"].p_value for review in all_nine.variants] == holm([alone] * 9)
+    assert set(verdicts(all_nine).values()) == {Verdict.WITHIN_NOISE}
+
+
+def test_seeds_that_spread_wider_than_the_difference_make_it_noise() -> None:
+    before, after = {"mlp": wrong(range(60))}, {"mlp": wrong(range(20))}
+    noisy = compare_results(results(before, {"mlp": spread(0.95, 0.03)}), results(after, {"mlp": spread(0.97, 0.03)}))
+    assert verdicts(noisy) == {"mlp": Verdict.WITHIN_NOISE}
+    steady = compare_results(
+        results(before, {"mlp": spread(0.94, 0.003)}), results(after, {"mlp": spread(0.98, 0.003)})
+    )
+    assert verdicts(steady) == {"mlp": Verdict.BETTER}
+    change = steady.variants[0].changes["accuracy"]
+    assert change.images is not None
+    assert change.seeds is not None
+    assert change.p_value == max(change.images.p_value, change.seeds.p_value)
+
+
+def test_seeds_on_one_side_count_too() -> None:
+    before, after = results({"mlp": wrong(range(60))}), {"mlp": wrong(range(20))}
+    noisy = compare_results(before, results(after, {"mlp": spread(0.97, 0.02)}))
+    assert verdicts(noisy) == {"mlp": Verdict.WITHIN_NOISE}
+    assert verdicts(compare_results(before, results(after))) == {"mlp": Verdict.BETTER}
+
+
+def test_means_that_moved_the_other_way_make_it_noise() -> None:
+    opposed = compare_results(
+        results({"mlp": wrong(range(60))}, {"mlp": spread(0.99, 0.001)}),
+        results({"mlp": wrong(range(20))}, {"mlp": spread(0.95, 0.001)}),
+    )
+    assert verdicts(opposed) == {"mlp": Verdict.WITHIN_NOISE}
+
+
+def test_classes_that_moved_most_come_first() -> None:
+    # Image i is of class i % 10: class 3 loses three, class 5 gains one, class 7 loses one and gains one.
+    before, after = wrong(5, 7), wrong(3, 13, 23, 17)
+    (review,) = compare_results(results({"mlp": before}), results({"mlp": after})).variants
+    assert [(move.name, move.lost, move.gained, move.n) for move in review.moves] == [
+        ("3", 3, 0, 100),
+        ("5", 0, 1, 100),
+        ("7", 1, 1, 100),
+    ]
+    assert review.moves[0].recall_difference == pytest.approx(-0.03)
+
+
+def test_variants_of_one_revision_alone_are_added_or_removed() -> None:
+    comparison = compare_results(results({"old": wrong(), "both": wrong()}), results({"both": wrong(), "new": wrong()}))
+    assert ([review.name for review in comparison.variants], comparison.added, comparison.removed) == (
+        ["both"],
+        ["new"],
+        ["old"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"params": {"dataset": "kmnist"}}, "the data set changed from mnist-5k to kmnist"),
+        ({"labels": np.arange(500) % 10}, "from 1,000 to 500 images"),
+        ({"labels": LABELS[::-1]}, "the test images changed, or their order"),
+        ({"outs": {"data/raw/test.npz": "b"}}, "the file of the test images changed"),
+    ],
+)
+def test_other_test_images_are_not_comparable(changes: dict[str, Any], words: str) -> None:
+    before = results({"mlp": wrong()}, outs={"data/raw/test.npz": "a"})
+    after = replace(results({"mlp": wrong(range(40))}), **changes)
+    why = why_not_comparable(before, after)
+    assert why is not None
+    assert words in why
+    comparison = compare_results(before, after)
+    assert verdicts(comparison) == {"mlp": Verdict.NOT_COMPARABLE}
+    assert comparison.variants[0].changes["accuracy"].images is None
+
+
+def test_the_same_test_images_are_comparable_whatever_was_trained_on() -> None:
+    before = results({"mlp": wrong()}, outs={"data/raw/test.npz": "a", "data/prepared": "x"})
+    after = replace(before, outs={"data/raw/test.npz": "a", "data/prepared": "y"})
+    assert why_not_comparable(before, after) is None
+    assert why_not_comparable(before, replace(before, outs={})) is None, "an old revision may not tell"
+
+
+def test_without_predictions_nothing_is_tested() -> None:
+    before = results({"mlp": wrong()}, labels=None, predictions={})
+    comparison = compare_results(before, results({"mlp": wrong(range(40))}))
+    assert verdicts(comparison) == {"mlp": Verdict.NOT_TESTED}
+    assert comparison.variants[0].moves == []
+
+
+def test_the_data_set_says_which_metric_leads() -> None:
+    kuzushiji = results({"mlp": wrong()}, params={"dataset": "k49"})
+    assert compare_results(kuzushiji, kuzushiji).leading_metric == "balanced_accuracy"
+    unknown = results({"mlp": wrong()}, params={"dataset": "somebody's"})
+    assert compare_results(unknown, unknown).leading_metric == "accuracy"
+
+
+def test_changed_parameters_are_named_with_their_values() -> None:
+    before = {"seed": 1, "filters": [32, 64], "rate": 1, "preprocess": {"fraction": 0.1}, "limit": None}
+    after = {"seed": 1, "filters": [32], "rate": 1.0, "preprocess": {"fraction": 0.2}, "epochs": 3}
+    assert changed_params(before, after) == [
+        ParamChange("filters", "[32, 64]", "[32]"),
+        ParamChange("rate", "1", "1.0"),
+        ParamChange("preprocess.fraction", "0.1", "0.2"),
+        ParamChange("epochs", None, "3"),
+        ParamChange("limit", "none", None),
+    ]
+
+
+def test_a_variant_s_own_parameters_stand_with_it() -> None:
+    params = [{"dataset": "mnist-5k", "variants": {"mlp": {"epochs": epochs}}, "seed": epochs} for epochs in (1, 2)]
+    before, after = (results({"mlp": wrong()}, params=each) for each in params)
+    comparison = compare_results(before, after)
+    assert comparison.params == [ParamChange("seed", "1", "2")]
+    assert comparison.variants[0].params == [ParamChange("epochs", "1", "2")]
+
+
+@pytest.mark.parametrize("variants", [None, 5, {"mlp": None}, {"mlp": 5}])
+def test_a_params_yaml_of_any_shape_can_be_compared(variants: Any) -> None:
+    odd = results({"mlp": wrong()}, params={"dataset": "mnist-5k", "variants": variants})
+    assert compare_results(odd, odd).variants[0].params == []
+
+
+def test_nine_variants_that_only_noise_changes_rarely_alarm() -> None:
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(100):
+        sides = [{f"v{number}": rng.random(1000) < 0.97 for number in range(9)} for _ in range(2)]
+        found = verdicts(compare_results(results(sides[0]), results(sides[1])))
+        alarms += bool({Verdict.BETTER, Verdict.WORSE} & set(found.values()))
+    assert alarms < 10

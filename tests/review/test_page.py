@@ -1,0 +1,221 @@
+"""glyphline/review/page.py, tables.py and markdown.py: what the page says, and that GitHub's Markdown reads it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from glyphline.review.compare import compare_results
+from glyphline.review.markdown import code, escaped, interval, p_value, points, signed, table
+from glyphline.review.page import Page, to_markdown
+from glyphline.review.results import Results
+from glyphline.review.revision import Lines
+from tests.review.conftest import wrong
+from tests.review.test_compare import results, spread
+
+
+def page(before: Results, after: Results, **parts: Any) -> Page:
+    """The page of two revisions, the gate passing unless told otherwise."""
+    parts = {"lines": [], "failures": [], "problems": []} | parts
+    return Page(Path(), compare_results(replace(before, name="abc1234"), replace(after, name="def5678")), **parts)
+
+
+def body(of: Page, key: str) -> str:
+    """One section's Markdown; "" where the page leaves it out."""
+    return next((section.body for section in of.sections if section.key == key), "")
+
+
+def row(text: str, first: str) -> list[str]:
+    """The cells of the table's row that begins with this cell."""
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+MOVED = page(
+    results({"up": wrong(range(60)), "down": wrong(), "still": wrong(1), "noisy": wrong(range(10))}),
+    results({"up": wrong(range(20)), "down": wrong(range(40)), "still": wrong(1), "noisy": wrong(range(4, 16))}),
+)
+
+
+def test_the_first_line_is_the_verdict_of_the_whole() -> None:
+    first, _, second = to_markdown(MOVED).splitlines()[:3]
+    assert first == "**2 of 4 variants changed beyond noise: 1 better, 1 worse. The gate passes.**"
+    assert second == "Before: abc1234. After: def5678."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ({"a": wrong(1)}, {"a": wrong(1)}, "1 variant: no test result changed."),
+        ({"a": wrong(1)}, {"a": wrong(2)}, "0 of 1 variant changed beyond noise."),
+        ({"a": wrong()}, {"b": wrong()}, "No variant is in both revisions."),
+    ],
+)
+def test_quiet_changes_are_called_so(before: Any, after: Any, words: str) -> None:
+    assert page(results(before), results(after)).summary == f"{words} The gate passes."
+
+
+def test_another_data_set_is_said_first() -> None:
+    other = results({"a": wrong()}, params={"dataset": "kmnist"})
+    found = page(results({"a": wrong()}), other)
+    assert found.summary.startswith("The results are not comparable: the data set changed from mnist-5k to kmnist.")
+    assert row(body(found, "leading"), "`a`")[1:5] == ["not comparable", "100.00 %", "100.00 %", ""]
+
+
+def test_missing_predictions_are_said() -> None:
+    found = page(results({"a": wrong()}, labels=None, predictions={}), results({"a": wrong(range(40))}))
+    assert "1 of 1 variant cannot be tested for want of predictions." in found.summary
+
+
+def test_what_fails_the_gate_comes_before_the_tables() -> None:
+    found = page(results({"a": wrong()}), results({"a": wrong()}), failures=["a: low"], problems=["b: old", "c: odd"])
+    assert found.summary.endswith("The gate fails: 1 limit and 2 problems in the repository.")
+    assert not found.passes
+    assert [section.key for section in found.sections][:3] == ["failures", "problems", "leading"]
+    assert body(found, "problems") == "- b: old\n- c: odd"
+
+
+def test_a_row_holds_levels_difference_interval_p_value_flips_and_classes() -> None:
+    cells = row(body(MOVED, "leading"), "`up`")
+    assert cells[1:5] == ["**▲ better**", "94.00 %", "98.00 %", "+4.00"]
+    assert re.fullmatch(r"\+2\.\d\d to \+5\.\d\d", cells[5])
+    assert cells[6:9] == ["< 0.0001", "0", "40"]
+    assert cells[9] == "`0` +4, `1` +4, `2` +4"
+    assert row(body(MOVED, "leading"), "`down`")[1] == "**▼ worse**"
+    assert row(body(MOVED, "leading"), "`still`")[1:] == [
+        "unchanged",
+        "99.90 %",
+        "99.90 %",
+        "0.00",
+        "",
+        "",
+        "0",
+        "0",
+        "",
+    ]
+
+
+def test_where_nothing_moved_the_table_is_folded_away() -> None:
+    still = page(results({"a": wrong(1)}), results({"a": wrong(1)}))
+    assert [section.folded for section in still.sections if section.key == "leading"] == [True]
+    assert [section.folded for section in MOVED.sections if section.key == "leading"] == [False]
+    assert body(still, "classes") == ""
+
+
+def test_the_leading_metric_of_the_data_set_stands_first() -> None:
+    k49 = results({"a": wrong(1)}, params={"dataset": "k49"})
+    titles = [section.title for section in page(k49, k49).sections]
+    assert titles.index("Test balanced accuracy") < titles.index("Test accuracy")
+
+
+def test_seeds_are_shown_where_there_are_any() -> None:
+    assert body(MOVED, "seeds") == ""
+    found = page(
+        results({"a": wrong(range(60)), "b": wrong()}),
+        results({"a": wrong(range(20)), "b": wrong()}, {"a": spread(0.975, 0.004)}),
+    )
+    cells = row(body(found, "seeds"), "`a`" + " | accuracy")
+    assert cells[2:5] == ["94.00 % (1 seed)", "97.50 ± 0.40 % (5 seeds)", "+3.50"]
+    assert "`b`" not in body(found, "seeds")
+
+
+def test_added_and_removed_variants_are_listed_with_their_level_and_cost() -> None:
+    before, after = results({"a": wrong(), "old": wrong(1)}), results({"a": wrong(), "new": wrong(1, 2)})
+    found = page(before, replace(after, costs={"a": {}, "new": {"parameters": 12_345, "multiply_adds": 67}}))
+    assert row(body(found, "come_and_gone"), "`new`") == ["`new`", "added", "99.80 %", "99.80 %", "12,345", "67"]
+    assert row(body(found, "come_and_gone"), "`old`")[1:] == ["removed", "99.90 %", "99.90 %", "", ""]
+
+
+def test_parameters_that_changed_alike_everywhere_stand_once() -> None:
+    def params(**more: Any) -> dict[str, Any]:
+        return {"dataset": "mnist-5k", "variants": {name: {"epochs": 1} | more for name in "ab"}}
+
+    changed = params(seeds=1)
+    changed["variants"]["a"]["epochs"] = 2
+    both = {"a": wrong(), "b": wrong()}
+    text = body(page(results(both, params=params()), results(both, params=changed | {"seed": 3})), "params")
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == [
+        "`seed`",
+        "`variants.*.seeds`",
+        "`variants.a.epochs`",
+    ]
+    assert row(text, "`variants.*.seeds`")[1:] == ["not there", "`1`"]
+
+
+def test_lines_of_code_are_counted_by_whether_stages_use_them() -> None:
+    after = results({"a": wrong()}, used_by={"glyphline/networks.py": ["train"]})
+    lines = [Lines("glyphline/networks.py", 10, 2), Lines("tests/test_networks.py", 30, 0)]
+    (section,) = (each for each in page(results({"a": wrong()}), after, lines=lines).sections if each.key == "code")
+    used, others = section.title.split(", ")
+    assert used == "Code: +10 \N{MINUS SIGN}2 lines in 1 file that stages use"
+    assert others == "+30 \N{MINUS SIGN}0 lines in 1 file that none uses"
+    assert row(section.body, "`glyphline/networks.py`")[1:] == ["10", "2", "`train`"]
+    assert "tests" not in section.body
+
+
+def test_cost_says_in_its_title_whether_it_changed() -> None:
+    def costing(parameters: int) -> Results:
+        return results({"a": wrong()}, costs={"a": {"parameters": parameters, "multiply_adds": 5}})
+
+    for after, title in ((1000, "Cost: unchanged"), (2000, "Cost: 1 variant changed")):
+        (section,) = (each for each in page(costing(1000), costing(after)).sections if each.key == "costs")
+        assert section.title == title
+        assert row(section.body, "`a`")[1:] == ["1,000", f"{after:,}", "5", "5"]
+
+
+def test_the_page_is_the_same_each_time() -> None:
+    assert to_markdown(MOVED) == to_markdown(replace(MOVED))
+
+
+ANY_TEXT = st.text(alphabet=st.sampled_from([*"a|`*_<>&[]()#~\\@ \n!-1.", "é", "あ", "\u2028"]), max_size=12)
+
+
+def shown(markdown: str) -> list[str]:
+    """The text of each cell of a table, as a reader sees it."""
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+    cells = [token for token in tokens if token.type == "inline"]
+    for cell in cells:
+        assert {child.type for child in cell.children or []} <= {"text", "code_inline", "text_special"}, markdown
+    return ["".join(child.content for child in cell.children or []) for cell in cells]
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_no_text_of_a_file_becomes_markup(one: str, other: str) -> None:
+    visible = shown(table(["name", "text"], [[code(one), escaped(other)]]))
+    assert [each.strip() for each in visible] == ["name", "text", " ".join(one.split()), " ".join(other.split())]
+
+
+def test_numbers_are_short_and_signed() -> None:
+    assert [points(value) for value in (0.0123, -0.0123, 0.0, -0.00001, 1)] == [
+        "+1.23",
+        "\N{MINUS SIGN}1.23",
+        "0.00",
+        "0.00",
+        "+100.00",
+    ]
+    assert interval(-0.01, 0.02) == "\N{MINUS SIGN}1.00 to +2.00"
+    assert [signed(number) for number in (3, -1200, 0)] == ["+3", "\N{MINUS SIGN}1,200", "0"]
+    assert [p_value(p) for p in (None, 0.00001, 0.000451, 0.0321, 0.5, 1.0)] == [
+        "",
+        "< 0.0001",
+        "0.0005",
+        "0.032",
+        "0.50",
+        "1.00",
+    ]
+
+
+def test_every_class_of_a_large_data_set_is_not_listed() -> None:
+    labels = np.arange(1000) % 30
+    before = results({"a": wrong()}, labels=labels, class_names=[], predictions={"a": labels})
+    text = body(page(before, replace(before, predictions={"a": labels + 1})), "classes")
+    assert len(text.splitlines()) == 2 + 12 + 2
+    assert text.endswith("Of each variant the 12 classes that moved most.")

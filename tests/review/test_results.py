@@ -1,0 +1,125 @@
+"""glyphline/review/results.py: revisions of today and of long ago, and files that are not what they should be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline import paths
+from glyphline.errors import GlyphlineError
+from glyphline.review.results import Results, read_results
+from glyphline.review.revision import Revision
+from glyphline.review.spread import Spread
+from tests.conftest import REPOSITORY
+from tests.review.conftest import DIGITS, LABELS, Scratch, wrong
+
+
+def read(scratch: Scratch) -> Results:
+    return read_results(Revision(scratch.root, None, "now"))
+
+
+def test_a_revision_says_what_was_committed(scratch: Scratch) -> None:
+    spread = {"n": 3, "accuracy_mean": 0.98, "accuracy_sd": 0.002}
+    spread |= {"balanced_accuracy_mean": 0.97, "balanced_accuracy_sd": 0.003}
+    scratch.write_results({"mlp": wrong(1, 2), "deep": wrong()}, seeds={"deep": spread})
+    scratch.write(
+        "requirements.lock", "numpy==2.2.0 ; python_version < '3.12' \\\n    --hash=sha256:0\nnumpy==2.3.0 \\\n"
+    )
+    commit = scratch.commit()
+    scratch.write_results({"other": wrong()})
+    results = read_results(Revision(scratch.root, commit, "then"))
+    assert (results.name, results.dataset, list(results.metrics)) == ("then", "mnist-5k", ["mlp", "deep"])
+    assert results.labels is not None
+    assert np.array_equal(results.labels, LABELS)
+    right = results.right("mlp")
+    assert right is not None
+    assert np.array_equal(right, wrong(1, 2))
+    assert results.class_names == DIGITS
+    assert results.costs["mlp"] == {"parameters": 1000, "multiply_adds": 10_000}
+    assert results.spread("mlp", "accuracy") == Spread(1, 0.998, None)
+    assert results.spread("deep", "balanced_accuracy") == Spread(3, 0.97, 0.003)
+    assert results.packages == {"numpy": "2.2.0, 2.3.0"}
+
+
+def test_this_repository_can_be_read() -> None:
+    results = read_results(Revision(REPOSITORY, None, "now"))
+    assert results.labels is not None
+    assert set(results.metrics) == set(results.predictions) == set(results.costs)
+    assert "train" in results.used_by["glyphline/networks.py"]
+    assert str(paths.RAW_TEST) in results.outs
+    assert {"numpy", "tensorflow"} <= set(results.packages)
+
+
+def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch) -> None:
+    scratch.write_results({"mlp": wrong(1)})
+    scratch.write_params(speed="high", variants={"mlp": {"width": 8}}, gate=5)
+    for path in (paths.PREDICTIONS, paths.PER_CLASS, paths.train_metrics("mlp")):
+        (scratch.root / path).unlink()
+    scratch.write("dvc.lock", "- neither\n- nor")
+    scratch.write("dvc.yaml", "{{")
+    results = read(scratch)
+    assert results.params["variants"] == {"mlp": {"width": 8}}
+    assert (results.labels, results.right("mlp"), results.costs) == (None, None, {"mlp": {}})
+    assert (results.outs, results.used_by, results.packages) == ({}, {}, {})
+    assert results.class_name(7) == "7"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "words"),
+    [
+        ("metrics/test.json", None, "it has no metrics/test.json"),
+        ("metrics/test.json", "<<<<<<< HEAD", "this is not JSON"),
+        ("metrics/test.json", "[1]", "expected the metrics of each variant"),
+        ("metrics/test.json", '{"mlp": 0.9}', "expected the metrics of each variant"),
+        ("metrics/test.json", '{"mlp": {"accuracy": "0.9"}}', "mlp.accuracy: expected a number, but it is '0.9'"),
+        ("metrics/test.json", '{"mlp": {"accuracy": NaN}}', "mlp.accuracy: expected a number, but it is nan"),
+        ("metrics/test.json", '{"mlp": {"accuracy": 0.9}}', "mlp.balanced_accuracy: expected a number"),
+        ("metrics/predictions.csv", "image,mlp\n0,1\n", "expected the columns image, label"),
+        ("metrics/predictions.csv", "image,label,mlp\n0,1,x\n", "with whole numbers"),
+        ("metrics/predictions.csv", "image,label,mlp\n0,1,\n", "with whole numbers"),
+        ("metrics/predictions.csv", "", "expected the columns image, label"),
+        ("metrics/per_class.csv", "variant\nmlp\n", "expected a table with a column class"),
+        ("params.yaml", None, "it has no params.yaml"),
+        ("params.yaml", "seed: [", "line 1 is not YAML"),
+        ("params.yaml", "- 1", "expected keys and values"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_revision_and_name(
+    scratch: Scratch, path: str, content: str | None, words: str
+) -> None:
+    scratch.write_results({"mlp": wrong(1)})
+    if content is None:
+        (scratch.root / path).unlink()
+    else:
+        scratch.write(path, content)
+    with pytest.raises(GlyphlineError) as caught:
+        read(scratch)
+    message = str(caught.value)
+    assert message.startswith("now: ")
+    assert path in message
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("seeds", [5, {}, {"n": 1}, {"n": 3, "accuracy_mean": 0.9}])
+def test_a_spread_without_its_numbers_is_refused(scratch: Scratch, seeds: Any) -> None:
+    scratch.write_results({"mlp": wrong(1)})
+    metrics = json.loads((scratch.root / paths.TEST_METRICS).read_text())
+    metrics["mlp"]["seeds"] = seeds
+    scratch.write(paths.TEST_METRICS, json.dumps(metrics))
+    with pytest.raises(GlyphlineError, match=r"mlp\.seeds: expected n > 1"):
+        read(scratch)
+
+
+def test_names_of_files_are_those_of_the_repository(scratch: Scratch) -> None:
+    scratch.write_results({"mlp": wrong(1)})
+    scratch.write(
+        "dvc.yaml", "stages:\n  a:\n    deps: [x.py]\n  b:\n    foreach: [1]\n    do:\n      deps: [x.py, y.py]\n"
+    )
+    assert read(scratch).used_by == {"x.py": ["a", "b"], "y.py": ["b"]}
+    scratch.write("dvc.lock", "stages:\n  a:\n    outs:\n    - {path: data/raw/test.npz, md5: abc}\n")
+    assert read(scratch).outs == {str(Path("data/raw/test.npz")): "abc"}

@@ -1,0 +1,138 @@
+"""glyphline/review/web.py: one file that asks for nothing, reads well and lets nothing in."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from glyphline.errors import GlyphlineError
+from glyphline.review.page import Page
+from glyphline.review.pictures import draw
+from glyphline.review.web import to_html, write
+from tests.review.conftest import wrong
+from tests.review.test_compare import results, spread
+from tests.review.test_page import MOVED, page
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+@dataclass
+class Parsed(HTMLParser):
+    """Every element with its attributes, all text, and what was opened and not closed."""
+
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    open_now: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open_now.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open_now.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def named(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.elements if name == tag)
+
+
+def parse(html: str) -> Parsed:
+    parsed = Parsed()
+    parsed.feed(html)
+    parsed.close()
+    assert parsed.open_now == []
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def moved() -> str:
+    """The page of changes with its pictures, without DVC's cache."""
+    return to_html(MOVED, draw(MOVED.comparison, None))
+
+
+def test_the_page_holds_what_the_markdown_holds(moved: str) -> None:
+    text = " ".join(" ".join(parse(moved).text).split())
+    assert MOVED.summary in text
+    assert MOVED.revisions in text
+    for section in MOVED.sections:
+        assert section.title in text
+    for cell in ("▲ better", "▼ worse", "within noise", "unchanged", "< 0.0001"):
+        assert cell in text
+    assert "**" not in text
+    assert "| ---" not in text
+
+
+def test_nothing_comes_from_outside_and_nothing_runs(moved: str) -> None:
+    parsed = parse(moved)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in parsed.elements}
+    assert all((image["src"] or "").startswith("data:image/png;base64,") for image in parsed.named("img"))
+    policies = [meta["content"] for meta in parsed.named("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert "http://" not in moved
+    assert "https://" not in moved
+
+
+def test_every_picture_is_a_png_of_the_size_it_says_with_words_for_it(moved: str) -> None:
+    images = list(parse(moved).named("img"))
+    assert len(images) == 3
+    for image in images:
+        data = base64.b64decode((image["src"] or "").partition(",")[2])
+        with Image.open(io.BytesIO(data)) as picture:
+            assert (str(picture.width), str(picture.height)) == (image["width"], image["height"])
+        assert image["alt"]
+
+
+def test_there_are_colours_for_light_and_dark(moved: str) -> None:
+    assert "prefers-color-scheme: dark" in moved
+
+
+def test_what_files_say_never_becomes_markup() -> None:
+    evil = "<script>alert(1)</script>"
+    before = results({"mlp": wrong()}, params={"dataset": "mnist-5k", "note": "a"}, class_names=[evil] * 10)
+    after = results({"mlp": wrong(range(40))}, params={"dataset": "mnist-5k", "note": evil}, class_names=[evil] * 10)
+    html = to_html(page(before, after, problems=[evil], failures=[f"**{evil}**"]), [])
+    assert "script" not in {tag for tag, _ in parse(html).elements}
+    assert html.count("&lt;script&gt;") >= 4
+
+
+def test_the_same_page_is_the_same_bytes(moved: str) -> None:
+    assert to_html(MOVED, draw(MOVED.comparison, None)) == moved
+
+
+def test_a_wide_table_scrolls_by_itself(moved: str) -> None:
+    scrolling = [each for each in parse(moved).named("div") if each.get("class") == "scroll"]
+    assert len(scrolling) == len(list(parse(moved).named("table")))
+    assert all(each["tabindex"] == "0" and each["aria-label"] for each in scrolling)
+
+
+@pytest.mark.parametrize("seeds", [None, {"mlp": spread(0.975, 0.004)}])
+def test_pictures_are_drawn_with_and_without_seeds(seeds: dict[str, dict[str, float]] | None) -> None:
+    changed = page(results({"mlp": wrong(range(60))}), results({"mlp": wrong(range(20))}, seeds))
+    assert [picture.section for picture in draw(changed.comparison, None)] == ["leading", "other", "classes"]
+
+
+def test_where_nothing_moved_there_is_nothing_to_draw() -> None:
+    still = page(results({"mlp": wrong(1)}), results({"mlp": wrong(1)}))
+    assert list(draw(still.comparison, None)) == []
+    parse(to_html(still, []))
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(scratch: object, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    lone = Page(tmp_path, MOVED.comparison, [], [], [])
+    with pytest.raises(GlyphlineError, match="the page cannot be written"):
+        write(lone, blocked / "page.html")
