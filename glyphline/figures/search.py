@@ -70,14 +70,16 @@ def search_importances(study: optuna.Study, dataset: str) -> Figure:
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as optuna_figures
 
+    def draw() -> Axes:
+        if len({trial.value for trial in study.trials}) < 2:
+            raise ValueError("it takes two trials of different accuracy")  # Optuna calls all parameters as important
+        evaluator = FanovaImportanceEvaluator(seed=SEED)
+        return optuna_figures.plot_param_importances(study, evaluator=evaluator, target_name=ACCURACY)
+
     return _dressed(
-        lambda: optuna_figures.plot_param_importances(
-            study,
-            evaluator=FanovaImportanceEvaluator(seed=SEED),
-            target_name=ACCURACY,
-        ),
+        draw,
         "The search: which parameters matter",
-        f"{dataset}. Share of the variance of the validation accuracy (fANOVA); {len(study.trials)} trials.",
+        f"{dataset}. Share of the variance of the validation accuracy (fANOVA), over all trials.",
     )
 
 
