@@ -144,5 +144,5 @@ def _restyle(figure: Figure) -> None:
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.set_minor_locator(NullLocator())
-        if axes.get_legend():
+        if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="best")

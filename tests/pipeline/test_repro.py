@@ -6,6 +6,7 @@ import json
 import re
 import time
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -114,6 +115,27 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     assert (clone.root / "plots/wide/network.png").is_file()
     clone.git("checkout", "HEAD", "--", ".")
     clone.git("clean", "--quiet", "--force", "metrics")
+
+
+def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> None:
+    before = clone.read("params.yaml")
+    (clone.root / "params.yaml").write_text(before.replace("  patience: 3\n", "  patience: 2\n"), encoding="utf-8")
+    killed = clone.start("dvc", "repro", "tune", PYTHONUNBUFFERED="1")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if "1 of 2 done" in line:
+            (tune,) = [
+                each for each in psutil.Process(killed.pid).children(recursive=True) if "stages.tune" in each.cmdline()
+            ]
+            tune.kill()
+            break
+    killed.communicate()
+    assert killed.returncode != 0
+    assert not (clone.root / "metrics/search/trials.csv").exists()
+    assert "1 of 2 trials were done before" in clone.dvc("repro", "tune").stdout
+    (clone.root / "params.yaml").write_text(before, encoding="utf-8")
+    assert stages_run(clone.dvc("repro").stdout) <= {"check"}
+    clone.git("diff", "HEAD", "--exit-code")
 
 
 @pytest.mark.parametrize(
