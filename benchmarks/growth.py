@@ -18,7 +18,7 @@ from glyphline import paths
 from glyphline.params import load_params
 
 FACTORS = (1, 2, 4, 8)
-COPIES = 4  # of the bundled 4,000 images at factor 1, so that starting the process does not hide their cost
+COPIES = 2  # of the bundled 4,000 images at factor 1, so that starting the process does not hide their cost
 
 
 def repeat(source: Path, target: Path, times: int) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from glyphline import paths
 from glyphline.errors import ParamsError
 
 IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
@@ -27,7 +34,15 @@ LONGEST_QUOTATION = 80  # characters of a wrong value that an error repeats
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
-VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _not_the_search_s(name: str) -> str:
+    if name == paths.TUNED:
+        raise ValueError("this name is kept for the winner of the search; call the variant otherwise")
+    return name
+
+
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_the_search_s)]
 
 
 class _Section(BaseModel):
@@ -161,6 +176,189 @@ class Gate(Limits):
         return Limits.model_validate(self.model_dump(exclude={"variants"}) | own)
 
 
+def _is_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"this is a number, but it is {_quoted(value)}")
+    return value
+
+
+def _kind_of(value: Any) -> str:
+    """Which alternatives a mapping of params.yaml means: the tag of Range, Choices or Entries."""
+    keys = set(value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ())
+    return "[choices]" if "choices" in keys else "[entries]" if keys & {"count", "each"} else "[range]"
+
+
+Number = Annotated[int | float, BeforeValidator(_is_number)]
+
+
+class Range(_Section):
+    """Numbers from `low` to `high`, both included: whole ones if both are whole, `step` apart if it is given."""
+
+    low: Number
+    high: Number
+    step: Number | None = Field(default=None, description="distance between the numbers; null for none")
+    log: bool = Field(default=False, description="draw the logarithm evenly: each decade as likely as the next")
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("with log, low is above 0 and there is no step")
+        if self.step is not None:
+            if self.step <= 0:
+                raise ValueError(f"step is {self.step}, and has to be above 0")
+            if self.whole and not isinstance(self.step, int):
+                raise ValueError(f"low and high are whole numbers and step is {self.step}; write low as {self.low}.0")
+            steps = (self.high - self.low) / self.step
+            if abs(steps - round(steps)) > 1e-9 * max(steps, 1):
+                raise ValueError(f"steps of {self.step} from {self.low} miss {self.high}")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers alone."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Choices(_Section):
+    """Any of these values, each as likely."""
+
+    choices: list[Any] = Field(min_length=1)
+
+
+Values = Annotated[Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")], Discriminator(_kind_of)]
+
+
+class Entries(_Section):
+    """A list: `count` entries, each of them one of `each`."""
+
+    count: Range
+    each: Values
+
+    @field_validator("count")
+    @classmethod
+    def _counts(cls, count: Range) -> Range:
+        if not count.whole or count.low < 0:
+            raise ValueError("a count is a whole number, at least 0")
+        return count
+
+
+Alternatives = Annotated[
+    Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")] | Annotated[Entries, Tag("[entries]")],
+    Discriminator(_kind_of),
+]
+
+
+NOT_SEARCHED = {
+    "epochs": "a trial takes up to fixed.epochs",
+    "early_stopping": "search.stopping ends trials",
+    "seeds": "a trial is trained once",
+}
+
+
+class Search(_Section):
+    """A search for the best of many variants by their validation accuracy, and where its trials run.
+
+    A trial's variant is `fixed` with what was drawn from `space`; variant `tuned` is the best trial's with `final`.
+    """
+
+    trials: PositiveInt = Field(description="how many variants to try")
+    sampler: Literal["random", "tpe"] = Field(
+        default="random",
+        description="random: each trial's draw depends on seed and its number alone. tpe: on the trials that have "
+        "ended before, so that it is not reproducible with more than one worker",
+    )
+    stopping: Literal["none", "plateau", "successive_halving"] = Field(
+        default="plateau",
+        description="plateau: end a trial after `patience` epochs without a higher validation accuracy. "
+        "successive_halving: end it if too many others were better at its age; not reproducible with more than one "
+        "worker",
+    )
+    patience: PositiveInt = Field(default=3, description="epochs that plateau waits")
+    fixed: Variant = Field(description="what all trials share; epochs is the most that a trial may take")
+    space: dict[str, Alternatives] = Field(min_length=1, description="what the trials differ in: a variant's keys")
+    final: dict[str, Any] = Field(default={}, description="what `tuned` is trained with instead: a variant's keys")
+    workers: PositiveInt = Field(default=2, description="processes on this machine, if there is no scheduler")
+    scheduler: str | None = Field(
+        default=None,
+        description="a running Dask scheduler, tcp://host:port or tls://host:port; null for this machine alone",
+    )
+    tls_ca_file: str | None = Field(default=None, description="for tls://: the authority's certificate, a PEM file")
+    tls_certificate: str | None = Field(default=None, description="for tls://: our certificate, a PEM file")
+    tls_key: str | None = Field(default=None, description="for tls://: our private key, a PEM file")
+    trial_memory_gib: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a trial that takes more fails; null for its worker's limit",
+    )
+
+    @field_validator("space")
+    @classmethod
+    def _is_about_variants(cls, space: dict[str, Alternatives]) -> dict[str, Alternatives]:
+        for key, alternatives in space.items():
+            if key in NOT_SEARCHED:
+                raise ValueError(f"{key} is not searched: {NOT_SEARCHED[key]}")
+            for value in _examples(alternatives):
+                _check_variant_key(key, value)
+        return space
+
+    @field_validator("final")
+    @classmethod
+    def _is_of_variants(cls, final: dict[str, Any]) -> dict[str, Any]:
+        for key, value in final.items():
+            _check_variant_key(key, value)
+        return final
+
+    @field_validator("scheduler")
+    @classmethod
+    def _is_an_address(cls, scheduler: str | None) -> str | None:
+        if scheduler is not None and not re.fullmatch(r"(tcp|tls)://\S+:\d+", scheduler):
+            raise ValueError(f"a scheduler is tcp://host:port or tls://host:port, but it is {_quoted(scheduler)}")
+        return scheduler
+
+    @model_validator(mode="after")
+    def _certificates_go_with_tls(self) -> Search:
+        files = (self.tls_ca_file, self.tls_certificate, self.tls_key)
+        encrypted = self.scheduler is not None and self.scheduler.startswith("tls://")
+        if encrypted != all(files) or (any(files) and not all(files)):
+            raise ValueError(
+                "a scheduler at tls:// and the files tls_ca_file, tls_certificate and tls_key go together: give all "
+                "four or none"
+            )
+        return self
+
+
+def _examples(alternatives: Range | Choices | Entries) -> list[Any]:
+    """The values that say whether a variant's key can have all of them."""
+    if isinstance(alternatives, Choices):
+        return alternatives.choices
+    if isinstance(alternatives, Range):
+        return [alternatives.low, alternatives.high]
+    return [[value] for value in _examples(alternatives.each)]
+
+
+def _check_variant_key(key: str, value: Any) -> None:
+    """Raise ValueError, with a sentence, unless a variant has that key and it can have that value."""
+    if key not in Variant.model_fields:
+        close = difflib.get_close_matches(key, Variant.model_fields, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"known: {', '.join(Variant.model_fields)}"
+        raise ValueError(f"a variant has no key {key}; {advice}")
+    try:
+        Variant.model_validate({"epochs": 1} | {key: value})
+    except ValidationError as error:
+        # What concerns several keys together is left to the trial, which has them all.
+        for detail in error.errors():
+            if detail["loc"]:
+                raise ValueError(f"{key} cannot be {_quoted(value)}: {detail['msg']}") from None
+
+
+# How pydantic's locations name the alternatives of a union, and the key of a mapping: no part of a parameter's name.
+KINDS: dict[str, type[BaseModel]] = {"[range]": Range, "[choices]": Choices, "[entries]": Entries}
+TAGS = {"[key]", "[list]", "[name]", *KINDS}
+
+
 class Params(_Section):
     """Everything that params.yaml says."""
 
@@ -171,7 +369,30 @@ class Params(_Section):
     )
     preprocess: Preprocess
     variants: dict[VariantName, Variant] = Field(min_length=1)
+    search: Search | None = Field(default=None, description="the search that finds the variant `tuned`")
     gate: Gate = Field(default=Gate(), description="what a change of the test metrics must not fall short of")
+
+    def judged(self) -> list[str]:
+        """The names of all variants that evaluate judges: those written down, and the one that the search finds."""
+        return [*self.variants, *([paths.TUNED] if self.search else [])]
+
+
+def tuned_variant(params: Params) -> Variant:
+    """The variant `tuned`: what tune found, with search.final on top.
+
+    Raises ParamsError where there is no search, where it has found nothing, or where the two do not go together.
+    """
+    if params.search is None:
+        raise ParamsError(f"{paths.PARAMS}: search: this section is missing; docs/search.md says what it holds")
+    try:
+        found = json.loads(paths.WINNER.read_text(encoding="utf-8"))["variant"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ParamsError(f"{paths.WINNER}: the winner of the search is not in it; run: dvc repro tune") from None
+    try:
+        return Variant.model_validate(found | params.search.final)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ParamsError(f"{paths.PARAMS}: search.final: together with what was found: {reason}") from None
 
 
 def load_params(path: Path) -> Params:
@@ -215,15 +436,17 @@ def parse_yaml(content: bytes, source: str) -> Any:
 
 def _explain(detail: Any) -> str:
     """One error of pydantic's as a sentence that names the key."""
-    location = [str(part) for part in detail["loc"] if part not in ("[key]", "[list]", "[name]")]
+    location = [str(part) for part in detail["loc"] if part not in TAGS]
     key = ".".join(part if part.isprintable() else ascii(part) for part in location) or "the file"
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys([str(part) for part in detail["loc"][:-1]])
         close = difflib.get_close_matches(location[-1], known, n=1)
         advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key}: unknown key; {advice}"
     if detail["type"] == "missing":
         return f"{key}: this key is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{key}: this is a range, or choices; a list of entries has no lists in it"
     if detail["type"] == "string_pattern_mismatch":
         return f"{key}: a variant's name is a lower-case letter, then lower-case letters, digits and _"
     message = detail["msg"].removeprefix("Value error, ")
@@ -241,14 +464,22 @@ def _quoted(value: Any) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    """The keys of the section at a location, in which the names of variants do not count."""
+    """The keys of the section at a location of pydantic's, in which the names of variants do not count."""
+    if location and location[-1] in KINDS:
+        return list(KINDS[location[-1]].model_fields)
+    names = [part for part in location if part not in TAGS]
+    if names[:2] == ["search", "space"]:
+        return list(Range.model_fields)  # of a count
     sections: dict[tuple[str, ...], type[BaseModel]] = {
         (): Params,
         ("preprocess",): Preprocess,
         ("variants",): Variant,
         ("variants", "augmentation"): Augmentation,
+        ("search",): Search,
+        ("search", "fixed"): Variant,
+        ("search", "fixed", "augmentation"): Augmentation,
         ("gate",): Gate,
         ("gate", "variants"): Limits,
     }
-    place = [part for before, part in zip(["", *location], location, strict=False) if before != "variants"]
+    place = [part for before, part in zip(["", *names], names, strict=False) if before != "variants"]
     return list(sections[tuple(place)].model_fields)

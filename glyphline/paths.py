@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+TUNED = "tuned"  # the variant that the search finds
+
 PARAMS = Path("params.yaml")
 SCHEMA = Path("data/params.schema.json")
 DOWNLOADS = Path("data/downloads")
@@ -17,6 +19,10 @@ LAYERS = Path("data/layers")
 TRAIN_METRICS = Path("metrics/train")
 HISTORY = Path("metrics/history")
 
+TRIALS = Path("metrics/search/trials.csv")
+WINNER = Path("metrics/search/winner.json")
+SPACE = Path("data/search/space.json")
+
 TEST_METRICS = Path("metrics/test.json")
 PER_CLASS = Path("metrics/per_class.csv")
 PREDICTIONS = Path("metrics/predictions.csv")
@@ -25,6 +31,7 @@ EVALUATION = Path("data/evaluation")
 PLOTS = Path("plots")
 REPORT = Path("report/index.html")
 RUNS = Path("runs")
+TRIAL_SECONDS = RUNS / "trials.csv"
 
 
 def model(variant: str) -> Path:
@@ -50,3 +57,8 @@ def train_metrics(variant: str) -> Path:
 def history(variant: str) -> Path:
     """Loss and accuracy of a variant after each epoch."""
     return HISTORY / f"{variant}.csv"
+
+
+def study(digest: str) -> Path:
+    """Where a search keeps its trials until it is over, and for when more are asked for: outside of all outputs."""
+    return RUNS / "search" / f"{digest}.sqlite"

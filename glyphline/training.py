@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,18 @@ class Examples:
         return cls(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
 
 
-def make_deterministic(seed: int) -> None:
-    """Import TensorFlow, seed Python, NumPy and TensorFlow, and let only deterministic kernels run."""
+def make_deterministic(seed: int, threads: int | None = None) -> None:
+    """Import TensorFlow, seed Python, NumPy and TensorFlow, and let only deterministic kernels run.
+
+    threads: how many TensorFlow computes with, if it has not started yet; None for one a core.
+    """
     with _quiet_start():
         import keras
         import tensorflow as tf
 
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.list_logical_devices()
     tf.get_logger().setLevel("ERROR")  # not the advice about retracing: every variant is a function of its own
     keras.utils.clear_session()  # names that Keras makes up count from one again, for every network of a process
@@ -112,14 +118,23 @@ def steps(variant: Variant, examples: int) -> int:
     return variant.epochs * math.ceil(examples / variant.batch_size)
 
 
-def train(network: keras.Model, variant: Variant, train: Examples, validation: Examples, seed: int) -> pd.DataFrame:
+def train(
+    network: keras.Model,
+    variant: Variant,
+    train: Examples,
+    validation: Examples,
+    seed: int,
+    *,
+    watchers: Sequence[keras.callbacks.Callback] = (),
+) -> pd.DataFrame:
     """Fit a compiled network and return its history, one row an epoch (from 1), columns COLUMNS' values.
 
-    With early stopping the network ends with the weights of its best epoch, else with those of the last.
+    With early stopping the network ends with the weights of its best epoch, else with those of the last. Watchers are
+    told of the progress, and where there are any nothing is printed.
     """
     import keras
 
-    callbacks: list[keras.callbacks.Callback] = []
+    callbacks: list[keras.callbacks.Callback] = [*watchers]
     if variant.early_stopping is not None:
         callbacks.append(
             keras.callbacks.EarlyStopping(
@@ -129,8 +144,8 @@ def train(network: keras.Model, variant: Variant, train: Examples, validation: E
                 restore_best_weights=True,
             )
         )
-    on_terminal = sys.stdout.isatty()
-    if not on_terminal:
+    on_terminal = sys.stdout.isatty() and not watchers
+    if not on_terminal and not watchers:
         callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_line_printer(variant.epochs)))
     fitted = network.fit(
         batches(train, variant.batch_size, seed, variant.augmentation),

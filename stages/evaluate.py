@@ -16,7 +16,7 @@ WORST_ERRORS = 40  # images kept for each variant's gallery
 
 def main() -> None:
     params = load_params(paths.PARAMS)
-    names = _trained(list(params.variants))
+    names = _trained(params.judged())
     card = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))
     class_names = card["class_names"]
     with np.load(paths.RAW_TEST) as raw:
@@ -60,9 +60,8 @@ def main() -> None:
 def _trained(names: list[str]) -> list[str]:
     missing = [name for name in names if not paths.model(name).is_file()]
     if missing:
-        raise GlyphlineError(
-            f"{paths.model(missing[0])}: this variant is not trained; run: dvc repro train@{missing[0]}"
-        )
+        stage_name = "train_tuned" if missing[0] == paths.TUNED else f"train@{missing[0]}"
+        raise GlyphlineError(f"{paths.model(missing[0])}: this variant is not trained; run: dvc repro {stage_name}")
     for stray in sorted({path.stem for path in paths.MODELS.glob("*.keras")} - set(names)):
         print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
     return names

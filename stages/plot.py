@@ -1,4 +1,4 @@
-"""Draw each variant, all variants side by side, and the data. The test images stay shut."""
+"""Draw each variant, all variants side by side, the data and the search. The test images stay shut."""
 
 import argparse
 import json
@@ -31,6 +31,8 @@ def main() -> None:
     figures.save(against_cost, paths.PLOTS / "accuracy_vs_cost.png")
     figures.save(figures.overfitting(histories, best_epochs, card["title"]), paths.PLOTS / "overfitting.png")
     draw_data(card, paths.PLOTS / "data")
+    if paths.TUNED in test:
+        draw_search(card["title"], paths.PLOTS / "search")
     print(f"{paths.PLOTS}: figures of {len(test)} variants and of {card['title']}")
 
 
@@ -63,6 +65,17 @@ def draw_data(card: dict[str, Any], folder: Path) -> None:
     figures.save(figures.examples(images, labels, class_names, card["title"]), folder / "examples.png")
     train_counts, test_counts = (np.bincount(each, minlength=len(class_names)) for each in (labels, test_labels))
     figures.save(figures.balance(train_counts, test_counts, class_names, card["title"]), folder / "balance.png")
+
+
+def draw_search(dataset: str, folder: Path) -> None:
+    """history.png, importances.png and coordinates.png of the search that found `tuned`."""
+    study = figures.search_study(pd.read_csv(paths.TRIALS), _read_json(paths.SPACE))
+    for name, draw, shows in (
+        ("history", figures.search_history, "Validation accuracy of each trial, and the best so far"),
+        ("importances", figures.search_importances, "How much each searched parameter matters to validation accuracy"),
+        ("coordinates", figures.search_coordinates, "What each trial drew, a line from parameter to parameter"),
+    ):
+        figures.save(draw(study, dataset), folder / f"{name}.png", f"{shows}: the table above has the numbers.")
 
 
 def _read_json(path: Path) -> Any:

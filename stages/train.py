@@ -19,23 +19,30 @@ if TYPE_CHECKING:
 
 
 def main(name: str) -> dict[str, float]:
-    """Returns the seconds that went into epochs, for the record of the run."""
     params = load_params(paths.PARAMS)
     if name not in params.variants:
         raise ParamsError(
             f"{paths.PARAMS}: variants.{name}: there is no such variant among {', '.join(params.variants)}"
         )
-    variant = params.variants[name]
+    return train_variant(name, params.variants[name], params.seed, where=f"variants.{name}")
+
+
+def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> dict[str, float]:
+    """Train a variant and write what dvc.yaml declares of it; `where` in params.yaml its learning rate can be changed.
+
+    Returns the seconds that went into epochs, for the record of the run. Raises GlyphlineError when the loss is lost on
+    the way.
+    """
     train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
 
-    network, history, seconds = fit(name, variant, train, validation, params.seed)
+    network, history, seconds = fit(variant, train, validation, first_seed, where)
     training.save(network, paths.model(name))
     table = networks.layer_table(network)
     summaries = [training.summary(history, variant.early_stopping is not None)]
     paths.seed_models(name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even with nothing in it
-    for seed in training.further_seeds(params.seed, variant.seeds):
+    for seed in training.further_seeds(first_seed, variant.seeds):
         print(f"seed {seed}, {len(summaries) + 1} of {variant.seeds}:", flush=True)
-        again, its_history, its_seconds = fit(name, variant, train, validation, seed)
+        again, its_history, its_seconds = fit(variant, train, validation, seed, where)
         seconds += its_seconds
         training.save(again, paths.seed_models(name) / f"{seed}.keras")
         summaries.append(training.summary(its_history, variant.early_stopping is not None))
@@ -58,7 +65,7 @@ def main(name: str) -> dict[str, float]:
 
 
 def fit(
-    name: str, variant: Variant, train: Examples, validation: Examples, seed: int
+    variant: Variant, train: Examples, validation: Examples, seed: int, where: str
 ) -> tuple[keras.Model, pd.DataFrame, float]:
     """A network trained from this seed, its history, and the seconds of its epochs.
 
@@ -73,7 +80,7 @@ def fit(
     seconds = time.perf_counter() - clock
     if training.has_diverged(history, variant.early_stopping is not None):
         raise GlyphlineError(
-            f"{paths.PARAMS}: variants.{name}.learning_rate: training went astray, its loss is not a number any more; "
+            f"{paths.PARAMS}: {where}.learning_rate: training went astray, its loss is not a number any more; "
             "lower the learning rate"
         )
     return network, history, seconds

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from optuna.distributions import distribution_to_json
 
 from glyphline import paths, scoring
+from glyphline.params import Search
+from glyphline.search.space import distributions
 from stages import plot
 
 CLASS_NAMES = ("あ", "<b>&amp;", "Ankle boot", "3")
@@ -20,6 +23,17 @@ TEST_IMAGES = 400  # 100 of each class
 # By variant, not in the order of merit: how many test images it takes for the class after theirs.
 ERRORS = {"large_but_worse": 60, "winner": 20, "small_and_equal": 22}
 PARAMETERS = {"large_but_worse": 900_000, "winner": 50_000, "small_and_equal": 1_000}
+
+
+SEARCH: dict[str, Any] = {
+    "trials": 4,
+    "fixed": {"batch_size": 64, "epochs": 2},
+    "space": {
+        "dense": {"count": {"low": 1, "high": 2}, "each": {"low": 8, "high": 32, "step": 8}},
+        "activation": {"choices": ["relu", "tanh"]},
+    },
+    "final": {"dense_dropout": 0.375, "epochs": 20},
+}
 
 
 def finish(root: Path, leading_metric: str = "accuracy", errors: Mapping[str, int] | None = None) -> None:
@@ -44,8 +58,12 @@ def _write_inputs(variants: Sequence[str] | Mapping[str, Any], leading_metric: s
         "variants": {
             name: {"filters": [4] * position, "epochs": 3, "dense_dropout": 0.5}
             for position, name in enumerate(variants)
+            if name != paths.TUNED
         },
     }
+    if paths.TUNED in variants:
+        params["search"] = SEARCH
+        _write_search()
     paths.PARAMS.write_text(json.dumps(params), encoding="utf-8")
     paths.RAW.mkdir(parents=True)
     card = {
@@ -62,6 +80,24 @@ def _write_inputs(variants: Sequence[str] | Mapping[str, Any], leading_metric: s
     for split, count in (("train", 60), ("validation", 20)):
         (paths.PREPARED / split).mkdir(parents=True)
         np.save(paths.PREPARED / split / "labels.npy", np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[:count]])
+
+
+def _write_search() -> None:
+    """What tune leaves of three trials."""
+    search = Search.model_validate(SEARCH)
+    for path in (paths.TRIALS, paths.SPACE):
+        path.parent.mkdir(parents=True)
+    space = {name: distribution_to_json(each) for name, each in distributions(search.space).items()}
+    paths.SPACE.write_text(json.dumps(space), encoding="utf-8")
+    paths.TRIALS.write_text(
+        "trial,state,validation_accuracy,best_epoch,epochs,dense_count,dense_1,dense_2,activation,failure\n"
+        "0,complete,0.5,2,2,1,32,,tanh,\n1,failed,,,1,2,16,8,relu,diverged in epoch 2\n"
+        "2,stopped,0.75,1,2,2,8,32,relu,\n3,complete,0.625,1,2,2,16,16,tanh,\n",
+        encoding="utf-8",
+    )
+    variant = search.fixed.model_dump() | {"dense": [8, 32], "activation": "relu"}
+    winner = {"trial": 2, "validation_accuracy": 0.75, "best_epoch": 1, "variant": variant}
+    paths.WINNER.write_text(json.dumps(winner), encoding="utf-8")
 
 
 def _images(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -99,7 +135,7 @@ def _write_evaluation(labels: NDArray[np.uint8], by_variant: Mapping[str, NDArra
             labels=labels[worst],
             probabilities=probabilities[worst],
         )
-    paths.TEST_METRICS.parent.mkdir()
+    paths.TEST_METRICS.parent.mkdir(exist_ok=True)
     metrics = {name: scoring.score(labels, probabilities) for name, probabilities in by_variant.items()}
     paths.TEST_METRICS.write_text(json.dumps(metrics), encoding="utf-8")
     predictions.to_csv(paths.PREDICTIONS, index=False)

@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from glyphline.integrity import problems
+from glyphline.paths import TUNED
 from tests.conftest import REPOSITORY
 from tests.pipeline.conftest import copy_tree, start_repository
 
@@ -139,7 +140,7 @@ def test_every_confusion_plot_is_a_variant_s_and_every_variant_has_one() -> None
             assert options["x"] == dict.fromkeys(options["y"], "label"), title
             assert title == f"confusion of {variant}"
             shown.append(variant)
-    assert shown == list(PARAMS["variants"]), "one each, in the order of params.yaml"
+    assert shown == [*PARAMS["variants"], TUNED], "one each, in the order of params.yaml"
 
 
 def test_the_lock_agrees_with_what_lies_in_git(tmp_path: Path) -> None:

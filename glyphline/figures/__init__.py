@@ -9,6 +9,7 @@ from glyphline.figures.comparison import accuracy_vs_cost, overfitting
 from glyphline.figures.data import balance, examples
 from glyphline.figures.learning import curves
 from glyphline.figures.mistakes import confusion, row_normalised, worst_errors
+from glyphline.figures.search import search_coordinates, search_history, search_importances, search_study
 from glyphline.figures.style import kana_font_path, save
 
 __all__ = [
@@ -22,5 +23,9 @@ __all__ = [
     "overfitting",
     "row_normalised",
     "save",
+    "search_coordinates",
+    "search_history",
+    "search_importances",
+    "search_study",
     "worst_errors",
 ]

@@ -100,11 +100,11 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     return draw_in_style
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, its folder made if need be. Equal figures give equal bytes."""
+def save(figure: Figure, path: Path, description: str | None = None) -> None:
+    """Write the figure as a PNG that may carry a description, its folder made if need be. Equal ones: equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with house_style():  # ticks are made when they are drawn
-        figure.savefig(path, format="png", metadata={"Software": None})
+        figure.savefig(path, format="png", metadata={"Software": None, "Description": description})
 
 
 def new_figure(title: str, subtitle: str, height: float) -> Figure:

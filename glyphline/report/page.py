@@ -36,7 +36,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Variant:
-    """Everything that the page says of one variant. parameters: None where params.yaml does not have it."""
+    """Everything that the page says of one variant. parameters: None where it is known no more."""
 
     name: str
     test: dict[str, Any]
@@ -56,7 +56,7 @@ def render(results: Results) -> str:
     metric = results.card["leading_metric"]
     verdict = judge(results.test, results.predictions, metric)
     scale = scale_of(results.test, metric, verdict.winner)
-    in_params = {name: each for name, each in results.params.variants.items() if name in results.test}
+    in_params = {name: each for name, each in results.variants.items() if name in results.test}
     style, script = (_read(name) for name in ("page.css", "page.js"))
     return (
         _environment()
@@ -79,6 +79,7 @@ def render(results: Results) -> str:
             balance=_balance(results),
             comparisons=_comparisons(results, metric),
             search=_search_pictures(results.plots / "search"),
+            trials=results.trials,
             style=style,
             script=script,
             style_digest=_digest(style),
@@ -105,7 +106,7 @@ def _variant(name: str, results: Results, verdict: Verdict, scale: Scale) -> Var
         "errors": ("The worst errors", alternatives.errors(results.worst[name], class_names, name)),
         "network": ("The network", alternatives.network(results.layers[name], name)),
     }
-    known = results.params.variants.get(name)
+    known = results.variants.get(name)
     return Variant(
         name=name,
         test=test,

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from glyphline.params import Params, Variant
 from glyphline.report import words
 
-ELSEWHERE = {"variants", "gate"}  # the variants have tables of their own, and no result depends on the gate
+ELSEWHERE = {"variants", "search", "gate"}  # those have sections of their own, and no result depends on the gate
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
-from glyphline.params import Params, load_params
+from glyphline.params import Params, Variant, load_params, tuned_variant
 
 PICTURES = ("accuracy_vs_cost", "overfitting", "data/balance", "data/examples")
 VARIANT_PICTURES = ("curves", "confusion", "errors", "network")
@@ -36,7 +36,8 @@ class Results:
 
     card: data/raw/dataset.json. images: how many images each split has, by split. test, train: metrics/test.json and
     metrics/train/. per_class and predictions: the tables of that name in metrics/. layers: data/layers/. worst: the
-    worst errors, the most confident first. plots: the folder of pictures.
+    worst errors, the most confident first. plots: the folder of pictures. variants: the parameters of those that
+    params.yaml has, and of the search's winner. trials: the table of the search, if it found one of them.
     """
 
     params: Params
@@ -49,6 +50,8 @@ class Results:
     layers: dict[str, pd.DataFrame]
     worst: dict[str, list[WorstError]]
     plots: Path
+    variants: dict[str, Variant]
+    trials: pd.DataFrame | None
 
 
 def read_results() -> Results:
@@ -65,8 +68,10 @@ def read_results() -> Results:
     for picture in (*PICTURES, *(f"{name}/{picture}" for name in test for picture in VARIANT_PICTURES)):
         _present(paths.PLOTS / f"{picture}.png")
     splits = {split: _present(paths.PREPARED / split / "labels.npy") for split in ("train", "validation")}
+    params = load_params(paths.PARAMS)
+    searched = paths.TUNED in test
     return Results(
-        params=load_params(paths.PARAMS),
+        params=params,
         card=_read_json(paths.DATASET_CARD),
         images={split: len(np.load(path, mmap_mode="r")) for split, path in splits.items()}
         | {"test": len(predictions)},
@@ -77,6 +82,8 @@ def read_results() -> Results:
         layers={name: _read_csv(paths.layers(name)) for name in test},
         worst={name: _read_worst(paths.EVALUATION / name / "worst_errors.npz") for name in test},
         plots=paths.PLOTS,
+        variants=params.variants | ({paths.TUNED: tuned_variant(params)} if searched else {}),
+        trials=_read_csv(paths.TRIALS, dtype=str, keep_default_na=False) if searched else None,
     )
 
 

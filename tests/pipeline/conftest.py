@@ -22,18 +22,23 @@ class Clone:
 
     root: Path
 
-    def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the clone; its two outputs come back as one text in `stdout`."""
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a command in the clone, its two outputs as one pipe."""
         executables = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        result = subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=self.root,
             env={**os.environ, "PATH": executables, "TF_CPP_MIN_LOG_LEVEL": "2", **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
+
+    def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the clone; its two outputs come back as one text in `stdout`."""
+        process = self.start(*command, **variables)
+        output, _ = process.communicate()
+        result = subprocess.CompletedProcess(command, process.returncode, output)
         if check and result.returncode:
             pytest.fail(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}")
         return result
@@ -83,6 +88,9 @@ def shrink(params: Path, limit: int | None = 300, variants: Sequence[str] = ()) 
     yaml = YAML()
     values = yaml.load(params.read_text(encoding="utf-8"))
     values["limit"] = limit
+    values["search"]["trials"] = 2
+    for section in ("fixed", "final"):
+        values["search"][section]["epochs"] = 1
     for name in list(values["variants"]):
         values["variants"][name]["epochs"] = 1
         if variants and name not in variants:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -23,13 +24,11 @@ def stages_run(output: str) -> set[str]:
 
 def test_one_command_builds_everything(clone: Clone) -> None:
     output = clone.dvc("repro").stdout
-    every_stage = {"check", "download", "preprocess", "evaluate", "plot", "report"} | {
-        f"train@{name}" for name in VARIANTS
-    }
-    assert stages_run(output) == every_stage
-    assert list(json.loads(clone.read("metrics/test.json"))) == VARIANTS
+    once = {"check", "download", "preprocess", "tune", "train_tuned", "evaluate", "plot", "report"}
+    assert stages_run(output) == once | {f"train@{name}" for name in VARIANTS}
+    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "tuned"]
     page = clone.read("report/index.html")
-    for name in VARIANTS:
+    for name in (*VARIANTS, "tuned"):
         assert f'id="variant-{name}"' in page
         for path in (
             f"models/{name}.keras",
@@ -37,9 +36,12 @@ def test_one_command_builds_everything(clone: Clone) -> None:
             f"metrics/history/{name}.csv",
             f"data/evaluation/{name}/confusion.csv",
             f"plots/{name}/curves.png",
-            f"runs/train@{name}.json",
+            f"runs/train{'_' if name == 'tuned' else '@'}{name}.json",
         ):
             assert (clone.root / path).is_file(), path
+    for name in ("history", "importances", "coordinates"):
+        assert (clone.root / f"plots/search/{name}.png").is_file()
+    assert len(clone.read("metrics/search/trials.csv").splitlines()) == 1 + 2
 
 
 def test_git_sees_the_metrics_and_the_lock_and_nothing_else(clone: Clone) -> None:
@@ -51,6 +53,13 @@ def test_git_sees_the_metrics_and_the_lock_and_nothing_else(clone: Clone) -> Non
 
 def test_a_second_repro_does_nothing(clone: Clone) -> None:
     assert UP_TO_DATE in clone.dvc("repro").stdout
+
+
+def test_where_the_trials_run_changes_nothing(clone: Clone) -> None:
+    before = clone.read("params.yaml")
+    assert stages_run(clone.dvc("exp", "run", "-S", "search.scheduler=tcp://nowhere:1").stdout) == {"check"}
+    (clone.root / "params.yaml").write_text(before, encoding="utf-8")
+    assert stages_run(clone.dvc("repro").stdout) <= {"check"}
 
 
 def test_the_training_set_is_limited_and_the_test_set_is_not(clone: Clone) -> None:
@@ -102,10 +111,31 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
     output = clone.dvc("exp", "run", "-S", new, "-S", "variants.small.filters=[3,3]").stdout
     assert stages_run(output) == {"check", "train@small", "train@wide", "evaluate", "plot", "report"}
-    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide"]
+    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", "tuned"]
     assert (clone.root / "plots/wide/network.png").is_file()
     clone.git("checkout", "HEAD", "--", ".")
     clone.git("clean", "--quiet", "--force", "metrics")
+
+
+def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> None:
+    before = clone.read("params.yaml")
+    (clone.root / "params.yaml").write_text(before.replace("  patience: 3\n", "  patience: 2\n"), encoding="utf-8")
+    killed = clone.start("dvc", "repro", "tune", PYTHONUNBUFFERED="1")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if "1 of 2 done" in line:
+            (tune,) = [
+                each for each in psutil.Process(killed.pid).children(recursive=True) if "stages.tune" in each.cmdline()
+            ]
+            tune.kill()
+            break
+    killed.communicate()
+    assert killed.returncode != 0
+    assert not (clone.root / "metrics/search/trials.csv").exists()
+    assert "1 of 2 trials were done before" in clone.dvc("repro", "tune").stdout
+    (clone.root / "params.yaml").write_text(before, encoding="utf-8")
+    assert stages_run(clone.dvc("repro").stdout) <= {"check"}
+    clone.git("diff", "HEAD", "--exit-code")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +147,8 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
         ("variants.mlp.dense_dropout=1.5", "variants.mlp.dense_dropout"),
         ("variants.mlp.optimizer=adamm", "variants.mlp.optimizer"),
         ("dataset=emnist", "dataset"),
+        ("search.sampler=grid", "search.sampler"),
+        ("+variants.tuned={dense:[8],epochs:1}", "variants.tuned"),
     ],
 )
 def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, override: str, key: str) -> None:

@@ -125,6 +125,18 @@ def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(tra
     assert not (trained / "metrics").exists()
 
 
+def test_the_winner_of_the_search_is_judged_last_like_any_other(
+    trained: Path, write_params: Write, run_stage: Run
+) -> None:
+    search = {"trials": 1, "fixed": {"epochs": 1}, "space": {"dense": {"choices": [[4]]}}}
+    write_params(variants={"wide": VARIANTS["wide"]}, search=search)
+    missing = run_stage("evaluate")
+    assert missing.stderr == "models/tuned.keras: this variant is not trained; run: dvc repro train_tuned\n"
+    shutil.copy("models/thin.keras", "models/tuned.keras")
+    evaluate.main()
+    assert list(read_json("metrics/test.json")) == ["wide", "tuned"]
+
+
 def test_a_network_of_no_variant_is_left_out_and_named(
     trained: Path, write_params: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,138 @@
+"""Time the search beside KerasTuner's random search: the same trials, data and machine, one after the other.
+
+Study R5 searched Kuzushiji-49 with KerasTuner: ten trials of ten epochs, 193,818 images to train on and 38,547 to
+validate, 40 min 41 s on a GPU notebook. The images here are made up (printed kana), which changes accuracies and not
+speed. KerasTuner gets the hyper-parameters that Glyphline draws, so that both train the same ten networks; what is
+compared is all that happens from the start of the process to its end. Without --stopping both train every epoch.
+
+    make bench
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from benchmarks.kuzushiji_stand_in import draw
+from glyphline import paths
+from glyphline.datasets import K49
+from glyphline.params import load_params
+from stages.preprocess import save_split
+
+R5_TRAIN, R5_VALIDATION = 193_818, 38_547
+R5_SECONDS = 40 * 60 + 41
+SEED = 49
+
+
+def prepare(folder: Path, arguments: argparse.Namespace) -> None:
+    """Write params.yaml with the search of this repository's, and data/prepared, into a folder."""
+    values = YAML(typ="safe").load(paths.PARAMS.read_text(encoding="utf-8"))
+    values["search"] |= {"trials": arguments.trials, "stopping": arguments.stopping, "workers": arguments.workers}
+    values["search"]["fixed"]["epochs"] = arguments.epochs
+    (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    images, labels = draw(K49.class_names, arguments.train + arguments.validation, np.random.default_rng(SEED))
+    ends = {"train": (0, arguments.train), "validation": (arguments.train, len(labels))}
+    for name, (start, end) in ends.items():
+        save_split(folder / paths.PREPARED / name, images, labels, np.arange(start, end), len(K49.class_names))
+
+
+def timed(folder: Path, *command: str) -> float:
+    """Run a Python command in a folder and return how many seconds it took."""
+    search_path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": search_path}, check=True)
+    return time.perf_counter() - started
+
+
+def search_with_keras_tuner() -> None:
+    """In a folder made by prepare(): the same search as a user of KerasTuner writes it, the best accuracy to a file."""
+    import keras
+    import keras_tuner
+    import optuna
+
+    from glyphline.search.space import suggest
+    from glyphline.search.study import sampler
+
+    params = load_params(paths.PARAMS)
+    search = params.search
+    assert search is not None
+    study = optuna.create_study(sampler=sampler(search, params.seed))
+    draws = [suggest(study.ask(), search.space) for _ in range(search.trials)]
+
+    class OurDraws(keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+        def populate_space(self, trial_id: str) -> dict[str, Any]:
+            found = draws[int(trial_id)]
+            units = {f"units_{position}": each for position, each in enumerate(found["dense"])}
+            names = ("activation", "initializer", "learning_rate")
+            values = {name: found[name] for name in names} | {"layers": len(found["dense"])} | units
+            return {"status": keras_tuner.engine.trial.TrialStatus.RUNNING, "values": values}
+
+    def build(hp: Any) -> keras.Model:
+        network = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
+        activation = hp.Choice("activation", ["relu", "tanh", "sigmoid", "softmax"])
+        initializer = hp.Choice("initializer", ["he_uniform", "glorot_uniform", "glorot_normal"])
+        for position in range(hp.Int("layers", 1, 5)):
+            units = hp.Int(f"units_{position}", 32, 512, step=32)
+            network.add(keras.layers.Dense(units, activation=activation, kernel_initializer=initializer))
+        network.add(keras.layers.Dense(len(K49.class_names), activation="softmax"))
+        rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+        network.compile(keras.optimizers.Adam(rate), loss="categorical_crossentropy", metrics=["accuracy"])
+        return network
+
+    train, validation = (
+        [np.load(paths.PREPARED / name / f"{part}.npy") for part in ("images", "labels")]
+        for name in ("train", "validation")
+    )
+    oracle = OurDraws(objective="val_accuracy", max_trials=search.trials, seed=params.seed)
+    tuner = keras_tuner.Tuner(oracle=oracle, hypermodel=build, directory="keras_tuner", project_name="search")
+    tuner.search(
+        *train,
+        epochs=search.fixed.epochs,
+        batch_size=search.fixed.batch_size,
+        validation_data=tuple(validation),
+        verbose=2,
+    )
+    best = max(trial.score for trial in oracle.trials.values())
+    Path("keras_tuner.json").write_text(json.dumps({"best": best}), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=int, default=R5_TRAIN, help="images to train on")
+    parser.add_argument("--validation", type=int, default=R5_VALIDATION, help="images to validate on")
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--stopping", choices=["none", "plateau"], default="none", help="of Glyphline's search")
+    parser.add_argument("--workers", type=int, default=2, help="of Glyphline's search")
+    parser.add_argument("--only", choices=["glyphline"], help="leave KerasTuner out")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, arguments)
+        seconds = {"Glyphline": timed(folder, "-m", "stages.tune")}
+        best = {"Glyphline": json.loads((folder / paths.WINNER).read_text(encoding="utf-8"))["validation_accuracy"]}
+        if arguments.only is None:
+            program = "from benchmarks.search_speed import search_with_keras_tuner as search; search()"
+            seconds["KerasTuner"] = timed(folder, "-c", program)
+            best["KerasTuner"] = json.loads((folder / "keras_tuner.json").read_text(encoding="utf-8"))["best"]
+    print(
+        f"\n{arguments.trials} trials of {arguments.epochs} epochs, {arguments.train:,} + {arguments.validation:,} "
+        f"images; R5 took {R5_SECONDS:,} s for 10 trials of 10 epochs at {R5_TRAIN:,} + {R5_VALIDATION:,}.\n"
+    )
+    print("| search | seconds | as many times as Glyphline | best validation accuracy, % |\n|---|---|---|---|")
+    for system, taken in seconds.items():
+        print(f"| {system} | {taken:.0f} | {taken / seconds['Glyphline']:.1f} | {100 * best[system]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The search's figures, by Optuna's own matplotlib back end, dressed in this project's style."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from glyphline.figures.style import DPI, FAINT, HEAD, INK, MARGIN, QUIET, WIDTH, new_figure, styled, write
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+HEIGHT = 5.2  # inches
+MOST_AXES = 12  # of the parallel coordinates; more cannot be read
+SEED = 0  # of the forest that tells the importances
+ACCURACY = "validation accuracy"
+
+
+def search_study(trials: pd.DataFrame, space: Mapping[str, str]) -> optuna.Study:
+    """The trials that ended well, as an Optuna study in memory.
+
+    trials: as in metrics/search/trials.csv. space: by column, the parameter's distribution as Optuna's JSON.
+    """
+    import optuna
+    from optuna.distributions import CategoricalDistribution, IntDistribution, json_to_distribution
+
+    distributions = {name: json_to_distribution(text) for name, text in space.items()}
+
+    def value_of(cell: Any, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution):
+            return next(choice for choice in distribution.choices if str(choice) == str(cell))
+        return int(cell) if isinstance(distribution, IntDistribution) else float(cell)
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for _, row in trials[trials["state"] != "failed"].iterrows():
+        drawn = {name: value_of(row[name], each) for name, each in distributions.items() if pd.notna(row[name])}
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=drawn,
+                distributions={name: distributions[name] for name in drawn},
+                value=row["validation_accuracy"],
+            )
+        )
+    return study
+
+
+def search_history(study: optuna.Study, dataset: str) -> Figure:
+    """Each trial's validation accuracy, and the best so far."""
+    from optuna.visualization import matplotlib as optuna_figures
+
+    return _dressed(
+        lambda: optuna_figures.plot_optimization_history(study, target_name=ACCURACY),
+        "The search: trial by trial",
+        f"{dataset}. Highest validation accuracy over the epochs of each trial.",
+    )
+
+
+def search_importances(study: optuna.Study, dataset: str) -> Figure:
+    """How much of the variance of the validation accuracy each parameter explains (fANOVA)."""
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.visualization import matplotlib as optuna_figures
+
+    def draw() -> Axes:
+        if len({trial.value for trial in study.trials}) < 2:
+            raise ValueError("it takes two trials of different accuracy")  # Optuna calls all parameters as important
+        evaluator = FanovaImportanceEvaluator(seed=SEED)
+        return optuna_figures.plot_param_importances(study, evaluator=evaluator, target_name=ACCURACY)
+
+    return _dressed(
+        draw,
+        "The search: which parameters matter",
+        f"{dataset}. Share of the variance of the validation accuracy (fANOVA), over all trials.",
+    )
+
+
+def search_coordinates(study: optuna.Study, dataset: str) -> Figure:
+    """What each trial drew, a line a trial, the darker the more accurate."""
+    from optuna.visualization import matplotlib as optuna_figures
+
+    parameters = list(dict.fromkeys(name for trial in study.trials for name in trial.params))[:MOST_AXES]
+    return _dressed(
+        lambda: optuna_figures.plot_parallel_coordinate(study, params=parameters, target_name=ACCURACY),
+        "The search: what the trials drew",
+        f"{dataset}. A line a trial, the darker the higher its validation accuracy.",
+    )
+
+
+@styled
+def _dressed(draw: Callable[[], Axes], title: str, subtitle: str) -> Figure:
+    """Optuna's picture under our headline, or under it why there is none."""
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("Agg")
+    # Optuna sets a style of its own, and draws into whatever figure pyplot makes: ours comes back after it.
+    with mpl.rc_context({"figure.figsize": (WIDTH, HEIGHT), "figure.dpi": DPI}):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that these figures are experimental, and may change
+                axes = draw()
+        except (ValueError, RuntimeError) as error:  # too few trials, or all of one accuracy
+            figure = new_figure(title, subtitle, 1.5)
+            write(figure, MARGIN, 1.1, f"There is nothing to draw: {error}", color=QUIET)
+            return figure
+        finally:
+            pyplot.close("all")
+    drawn = axes.get_figure()
+    assert isinstance(drawn, Figure)
+    _restyle(drawn)
+    for text, top, size, weight, colour in ((title, 0.3, 13, "bold", INK), (subtitle, 0.58, 9, "normal", QUIET)):
+        write(drawn, MARGIN, top, text, size=size, weight=weight, color=colour)
+    return drawn
+
+
+def _restyle(figure: Figure) -> None:
+    figure.set_layout_engine("none")
+    figure.set_facecolor("white")
+    for axes in figure.axes:
+        if axes.get_label() == "<colorbar>":
+            axes.remove()  # the first of the parallel axes says it better
+    figure.subplots_adjust(left=0.17, right=0.9, top=1 - (HEAD + 0.1) / HEIGHT, bottom=0.2)
+    for axes in figure.axes:
+        axes.set_title("", loc="left")
+        axes.set_title("")
+        axes.set_facecolor("white")
+        axes.patch.set_visible(axes is figure.axes[0])  # parallel axes lie over each other
+        axes.grid(False)
+        for lines in axes.collections:
+            if isinstance(lines, LineCollection):
+                lines.set_cmap("viridis_r")  # whose palest colour can be seen
+        for side in ("left", "bottom"):
+            axes.spines[side].set_color(FAINT)
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_minor_locator(NullLocator())
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best")

@@ -1,0 +1,140 @@
+"""The process that trains trials, one after the other, each as if it were the first. A worker starts it.
+
+It is a process of its own so that a trial which takes too much memory ends alone, and so that TensorFlow keeps to one
+thread: sums over several depend in their last digits on how many there are.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from glyphline import networks, training
+from glyphline.params import Variant
+
+LONGEST_REASON = 120  # characters
+
+Report = dict[str, float]  # epoch, from 1, and training.COLUMNS' values after it
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial: what to train, on which data."""
+
+    number: int
+    variant: Variant
+    seed: int
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of all trials, and a digest of them."""
+
+    digest: str
+    train: training.Examples
+    validation: training.Examples
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: with a failure in a few words, or with none. A lack of memory may pass, divergence will not."""
+
+    failure: str | None = None
+    may_pass: bool = False
+
+
+class _StoppedError(Exception):
+    """Nobody waits for this trial any more."""
+
+
+def serve(descriptor: int) -> None:
+    """Answer each Job with a Report an epoch and an Outcome, until the worker goes away. Splits are kept."""
+    connection = Connection(descriptor)
+    training.make_deterministic(seed=0, threads=1)  # each job brings its own seed
+    splits: Splits | None = None
+    stopped = threading.Event()
+    inbox: SimpleQueue[Job | Splits] = SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, inbox, stopped), daemon=True).start()
+    while True:
+        message = inbox.get()
+        if isinstance(message, Splits):
+            splits = _as_tensors(message)
+            continue
+        assert splits is not None, "the data come first"
+        connection.send(_outcome(message, splits, connection.send, stopped))
+        stopped.clear()
+
+
+def _listen(connection: Connection, inbox: SimpleQueue[Job | Splits], stopped: threading.Event) -> None:
+    while True:
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            os._exit(1)  # the worker is gone, whatever the other thread is at
+        if message is None:
+            stopped.set()
+        else:
+            inbox.put(message)
+
+
+def _outcome(job: Job, splits: Splits, report: Callable[[Report], None], stopped: threading.Event) -> Outcome:
+    import tensorflow as tf
+
+    try:
+        train(job, splits, report, stopped.is_set)
+    except FloatingPointError as error:
+        return Outcome(str(error))
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        return Outcome("out of memory", may_pass=True)
+    except _StoppedError:
+        return Outcome("stopped", may_pass=True)
+    except Exception as error:  # a network that cannot be built or run is one that cannot win
+        traceback.print_exc()
+        first_line = str(error).strip().partition("\n")[0]
+        return Outcome(f"{type(error).__name__}: {first_line[:LONGEST_REASON]}")
+    return Outcome()
+
+
+def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: Callable[[], bool]) -> None:
+    """Train a job's network and report each epoch. Raises FloatingPointError once the loss is no number."""
+    import keras
+
+    class Watcher(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if stopped():
+                raise _StoppedError
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            values = {ours: float(logs[theirs]) for theirs, ours in training.COLUMNS.items()}
+            if not np.isfinite(list(values.values())).all():
+                raise FloatingPointError(f"diverged in epoch {epoch + 1}")
+            report({"epoch": epoch + 1} | values)
+
+    training.make_deterministic(job.seed)
+    train = splits.train
+    network = networks.build(
+        job.variant,
+        tuple(train.images.shape[1:]),
+        int(train.labels.shape[1]),
+        training.steps(job.variant, len(train.labels)),
+    )
+    training.train(network, job.variant, train, splits.validation, job.seed, watchers=[Watcher()])
+
+
+def _as_tensors(splits: Splits) -> Splits:
+    """The same data where TensorFlow can use them without a copy for each trial."""
+    import tensorflow as tf
+
+    train, validation = (
+        training.Examples(tf.constant(part.images), tf.constant(part.labels))
+        for part in (splits.train, splits.validation)
+    )
+    return Splits(splits.digest, train, validation)

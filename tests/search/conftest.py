@@ -1,0 +1,132 @@
+"""A small search on real digits, and the table that every way to run it must give."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY, Labelled
+from tests.stages.test_train import prepare
+
+TRIALS = "metrics/search/trials.csv"
+WINNER = "metrics/search/winner.json"
+SEARCH: dict[str, Any] = {
+    "trials": 4,
+    "fixed": {"batch_size": 16, "epochs": 6, "filters": [2]},
+    "patience": 2,
+    "space": {
+        "dense": {"count": {"low": 0, "high": 2}, "each": {"low": 8, "high": 32, "step": 8}},
+        "dense_dropout": {"choices": [0.0, 0.25]},
+        "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    },
+    "workers": 1,
+}
+LONGEST = 120  # seconds that a test waits for what takes a few
+
+World = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
+    """data/prepared with 150 train and 50 validation digits."""
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder, digits)
+    return folder / "data/prepared"
+
+
+@pytest.fixture(scope="session")
+def searchable(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> World:
+    """Makes a folder in which tune can run; keyword arguments replace keys of the search."""
+
+    def make(seed: int = 7, **changes: Any) -> Path:
+        folder = tmp_path_factory.mktemp("search")
+        (folder / "data").mkdir()
+        (folder / "data/prepared").symlink_to(prepared)
+        set_search(folder, seed, **changes)
+        return folder
+
+    return make
+
+
+def set_search(folder: Path, seed: int = 7, **changes: Any) -> None:
+    """Write a folder's params.yaml, the search with these keys replaced."""
+    values = {
+        "seed": seed,
+        "dataset": "mnist-5k",
+        "preprocess": {"validation_fraction": 0.25},
+        "variants": {"thin": {"dense": [8], "epochs": 1}},
+        "search": SEARCH | changes,
+    }
+    (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+
+
+def start(folder: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
+    """Start a command of this environment's in a folder and a process group of its own, stdout as a pipe."""
+    environment = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={**os.environ, **environment, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
+    """Read a process' output up to a line that has `text` in it, and return that line."""
+    assert process.stdout is not None
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if text in line:
+            return line
+    pytest.fail(f"ended without {text!r}:\n{''.join(output)}")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for a process to end well, and return the rest of its output."""
+    output, _ = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it started, at once."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.communicate(timeout=LONGEST)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Look every tenth of a second until the condition holds."""
+    for _ in range(10 * LONGEST):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"waited in vain until {what}")
+
+
+@pytest.fixture(scope="session")
+def alone(searchable: World) -> Path:
+    """The folder of a search that ran on one worker, without any mishap."""
+    folder = searchable()
+    finish(start(folder, "stages.tune"))
+    return folder
+
+
+def same_outputs(folder: Path, other: Path) -> bool:
+    """Whether two searches wrote the same bytes."""
+    return all((folder / path).read_bytes() == (other / path).read_bytes() for path in (TRIALS, WINNER))

@@ -1,0 +1,88 @@
+"""The section `search` of params.yaml: what it says, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from glyphline.errors import ParamsError
+from glyphline.params import Params, parse_params
+from tests.search.conftest import SEARCH
+
+REST: dict[str, Any] = {
+    "seed": 1,
+    "dataset": "mnist-5k",
+    "preprocess": {"validation_fraction": 0.1},
+    "variants": {"mlp": {"dense": [8], "epochs": 1}},
+}
+TLS = {"tls_ca_file": "ca.pem", "tls_certificate": "cert.pem", "tls_key": "key.pem"}
+
+
+def parse(**changes: Any) -> Params:
+    return parse_params(copy.deepcopy(REST) | {"search": SEARCH | changes}, "params.yaml")
+
+
+def test_with_a_search_tuned_is_judged_beside_the_variants_and_without_one_it_is_not() -> None:
+    assert parse().judged() == ["mlp", "tuned"]
+    assert parse_params(REST, "params.yaml").judged() == ["mlp"]
+
+
+@pytest.mark.parametrize("scheduler", [None, "tcp://10.0.0.1:8786", "tcp://[::1]:8786", "tcp://node-1.cluster:1"])
+def test_a_scheduler_is_an_address_or_none(scheduler: str | None) -> None:
+    search = parse(scheduler=scheduler).search
+    assert search is not None
+    assert search.scheduler == scheduler
+
+
+def entries(**each: Any) -> dict[str, Any]:
+    return {"dense": {"count": {"low": 1, "high": 2}, "each": each}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trails": 3}, "search.trails: unknown key; did you mean trials?"),
+        ({"trials": 0}, "search.trials: input should be greater than or equal to 1, but it is 0"),
+        ({"fixed": {"dens": [1], "epochs": 1}}, "search.fixed.dens: unknown key; did you mean dense?"),
+        ({"fixed": {}}, "search.fixed.epochs: this key is missing"),
+        ({"space": {}}, "search.space: "),
+        ({"space": {"lr": {"low": 1, "high": 2}}}, "search.space: a variant has no key lr; known: "),
+        ({"space": {"epochs": {"low": 1, "high": 2}}}, "search.space: epochs is not searched: "),
+        ({"space": {"learning_rate": 0.1}}, "search.space.learning_rate: "),
+        ({"space": {"learning_rate": {"low": 0.1, "hihg": 1}}}, "search.space.learning_rate.high: this key is missing"),
+        (
+            {"space": {"learning_rate": {"low": "1", "high": 2}}},
+            "search.space.learning_rate.low: this is a number, but",
+        ),
+        ({"space": {"learning_rate": {"low": 3, "high": 2}}}, "search.space.learning_rate: low (3) is above high (2)"),
+        ({"space": {"learning_rate": {"low": 0.0, "high": 1.0}}}, "search.space: learning_rate cannot be 0.0: "),
+        (
+            {"space": {"learning_rate": {"low": 0.0, "high": 1.0, "log": True}}},
+            "search.space.learning_rate: with log, ",
+        ),
+        ({"space": {"batch_size": {"low": 32, "high": 100, "step": 32}}}, "search.space.batch_size: steps of 32 from "),
+        ({"space": {"activation": {"choices": ["reluu"]}}}, "search.space: activation cannot be 'reluu': "),
+        ({"space": {"activation": {"choices": []}}}, "search.space.activation.choices: "),
+        ({"space": entries(lo=1, high=2)}, "search.space.dense.each.lo: unknown key; did you mean low?"),
+        ({"space": entries(choices=["a"])}, "search.space: dense cannot be ['a']: "),
+        ({"space": entries(count=3)}, "search.space.dense.each: this is a range, or choices; "),
+        ({"final": {"epoch": 3}}, "search.final: a variant has no key epoch; did you mean epochs?"),
+        ({"final": {"epochs": 0}}, "search.final: epochs cannot be 0: "),
+        ({"scheduler": "10.0.0.1:8786"}, "search.scheduler: a scheduler is tcp://host:port or tls://host:port, but "),
+        ({"scheduler": "tls://10.0.0.1:8786"}, "search: a scheduler at tls:// and the files "),
+        ({"scheduler": "tcp://10.0.0.1:8786"} | TLS, "search: a scheduler at tls:// and the files "),
+        ({"tls_key": "key.pem"}, "search: a scheduler at tls:// and the files "),
+    ],
+)
+def test_what_makes_no_search_is_refused_by_key(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse(**changes)
+    lines = str(caught.value).splitlines()
+    assert any(line.startswith(f"params.yaml: {said}") for line in lines), lines
+
+
+def test_the_search_s_name_is_kept_from_the_variants() -> None:
+    with pytest.raises(ParamsError, match=r"^params.yaml: variants.tuned: this name is kept for the winner"):
+        parse_params(REST | {"variants": {"tuned": {"epochs": 1}}}, "params.yaml")

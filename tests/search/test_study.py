@@ -1,0 +1,189 @@
+"""What is drawn, when a trial is stopped, and which trial wins: decided without any training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState, create_trial
+
+from glyphline.params import Search, Variant
+from glyphline.search.space import distributions, suggest
+from glyphline.search.study import (
+    FAILURE,
+    STOPPED,
+    PlateauPruner,
+    digest,
+    is_done,
+    open_study,
+    pruner,
+    sampler,
+    unfinished,
+)
+from glyphline.search.table import best_epoch, trials_table, winner
+from tests.search.conftest import SEARCH
+
+R5_SPACE: dict[str, Any] = {
+    "dense": {"count": {"low": 1, "high": 5}, "each": {"low": 32, "high": 512, "step": 32}},
+    "activation": {"choices": ["relu", "tanh", "sigmoid", "softmax"]},
+    "initializer": {"choices": ["he_uniform", "glorot_uniform", "glorot_normal"]},
+    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+}
+
+
+def search(**changes: Any) -> Search:
+    return Search.model_validate(SEARCH | changes)
+
+
+def draws(study: optuna.Study, space: Any, count: int) -> list[dict[str, Any]]:
+    return [suggest(study.ask(), space) for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_draw_of_r5_s_space_is_a_variant_of_it(seed: int) -> None:
+    r5 = search(space=R5_SPACE)
+    for drawn in draws(optuna.create_study(sampler=sampler(r5, seed)), r5.space, 5):
+        variant = Variant.model_validate(r5.fixed.model_dump() | drawn)
+        assert 1 <= len(variant.dense) <= 5
+        assert all(units in range(32, 513, 32) for units in variant.dense)
+        assert 1e-4 <= variant.learning_rate <= 1e-2
+
+
+def test_params_yaml_has_r5_s_space() -> None:
+    from glyphline.params import load_params
+    from tests.conftest import REPOSITORY
+
+    here = load_params(REPOSITORY / "params.yaml").search
+    assert here is not None
+    assert here.space == search(space=R5_SPACE).space
+    assert (here.trials, here.fixed.epochs, here.fixed.batch_size) == (10, 10, 64)
+    assert (here.sampler, here.stopping) == ("random", "plateau")
+
+
+def test_a_trial_draws_the_same_whatever_was_drawn_before() -> None:
+    r5 = search(space=R5_SPACE)
+    in_order = draws(optuna.create_study(sampler=sampler(r5, 3)), r5.space, 4)
+
+    study = optuna.create_study(sampler=sampler(r5, 3))
+    trials = [study.ask() for _ in range(4)]
+    study.tell(trials[1], 0.5)
+    backwards = dict(reversed(r5.space.items()))
+    again = [suggest(trial, backwards) for trial in (trials[0], trials[3], trials[2])]
+    assert again == [in_order[0], in_order[3], in_order[2]]
+    assert len({str(drawn) for drawn in in_order}) == 4, "and trials differ from each other"
+    assert draws(optuna.create_study(sampler=sampler(r5, 4)), r5.space, 4) != in_order, "as seeds do"
+
+
+def test_a_log_range_draws_each_decade_as_often() -> None:
+    space = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
+    drawn = draws(optuna.create_study(sampler=sampler(search(space=space), 1)), search(space=space).space, 400)
+    lower = sum(each["learning_rate"] < 1e-3 for each in drawn)
+    assert 150 < lower < 250
+
+
+def test_choices_may_be_lists_and_come_back_as_they_were_written() -> None:
+    space = search(space={"filters": {"choices": [[32, 64], []]}, "pooling": {"choices": ["each", "last"]}}).space
+    drawn = draws(optuna.create_study(sampler=optuna.samplers.RandomSampler(0)), space, 20)
+    assert {tuple(each["filters"]) for each in drawn} == {(32, 64), ()}
+    assert set(distributions(space)) == {"filters", "pooling"}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "stops"),
+    [
+        ([], False),
+        ([0.5], False),
+        ([0.5, 0.4], False),
+        ([0.5, 0.4, 0.45], True),
+        ([0.1, 0.1, 0.1], True),
+        ([0.1, 0.1, 0.2], False),
+        ([0.5, 0.4, 0.6, 0.6], False),
+        ([0.5, 0.4, 0.6, 0.6, 0.5], True),
+    ],
+)
+def test_plateau_stops_after_two_epochs_without_a_higher_accuracy(accuracies: list[float], stops: bool) -> None:
+    trial = create_trial(
+        state=TrialState.RUNNING, intermediate_values=dict(enumerate(accuracies, start=1)), params={}, distributions={}
+    )
+    assert PlateauPruner(2).prune(optuna.create_study(), trial) is stops
+
+
+def test_plateau_looks_at_no_other_trial() -> None:
+    study = optuna.create_study(direction="maximize", pruner=pruner(search()))
+    for _ in range(5):
+        study.add_trial(create_trial(value=0.99, intermediate_values={1: 0.99}, params={}, distributions={}))
+    trial = study.ask()
+    trial.report(0.1, 1)
+    assert not trial.should_prune()
+
+
+def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path) -> None:
+    wanted = search(trials=2)
+    study = open_study(tmp_path / "runs/study.sqlite", wanted, seed=5)
+    first, second = study.ask(), study.ask()
+    drawn = suggest(first, wanted.space)
+    second.suggest_float("learning_rate", 1e-4, 1e-2, log=True)  # and no further
+    first.report(0.5, 1)
+    study.tell(first, 0.5)
+
+    back = open_study(tmp_path / "runs/study.sqlite", wanted, seed=5)
+    assert not is_done(back, wanted)
+    assert is_done(back, search(trials=1))
+    (again,) = unfinished(back)
+    assert again.number == 1
+    fresh = draws(optuna.create_study(sampler=sampler(wanted, 5)), wanted.space, 2)
+    assert [drawn, suggest(again, wanted.space)] == fresh
+
+
+def test_the_digest_follows_what_a_trial_depends_on_and_nothing_else() -> None:
+    versions = {"keras": "3"}
+    here = digest(search(), 1, "data", versions)
+    for same in ({"trials": 99}, {"workers": 7}, {"scheduler": "tcp://there:1"}, {"final": {"epochs": 3}}):
+        assert digest(search(**same), 1, "data", versions) == here, same
+    assert digest(search(patience=1), 1, "data", versions) != here
+    assert digest(search(fixed={"epochs": 3}), 1, "data", versions) != here
+    assert digest(search(space={"dense_dropout": {"choices": [0.1]}}), 1, "data", versions) != here
+    assert digest(search(), 2, "data", versions) != here
+    assert digest(search(), 1, "others", versions) != here
+    assert digest(search(), 1, "data", {"keras": "4"}) != here
+
+
+def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins() -> None:
+    space = search().space
+    study = optuna.create_study(direction="maximize", sampler=sampler(search(), 1))
+    for accuracies in ([0.2, 0.6], [0.9, 0.8, 0.7], [0.3], [0.9], []):
+        trial = study.ask()
+        suggest(trial, space)
+        for epoch, accuracy in enumerate(accuracies, start=1):
+            trial.report(accuracy, epoch)
+        if trial.number == 1:
+            trial.set_user_attr(STOPPED, True)
+        if trial.number == 2:
+            trial.set_user_attr(FAILURE, "diverged in epoch 2")
+            study.tell(trial, state=TrialState.FAIL)
+        elif accuracies:
+            study.tell(trial, max(accuracies))
+    table = trials_table(study, 5, space, {4: "out of memory"})
+    assert list(table["state"]) == ["complete", "stopped", "failed", "complete", "failed"]
+    assert list(table["epochs"]) == [2, 3, 1, 1, 0]
+    assert list(table["failure"]) == ["", "", "diverged in epoch 2", "", "out of memory"]
+    assert winner(table) == 1
+    second = table.to_dict("records")[1]
+    assert (second["validation_accuracy"], second["best_epoch"]) == (0.9, 1)
+    assert winner(table[table["state"] == "failed"]) is None
+    text = table.to_csv(index=False)
+    assert all("." not in cell for line in text.splitlines()[1:] for cell in line.split(",")[5:8]), "whole numbers"
+
+
+def test_the_best_epoch_is_the_first_of_equals() -> None:
+    assert best_epoch({2: 0.5, 1: 0.4, 3: 0.5}) == 2

@@ -1,0 +1,65 @@
+"""The search's winner from metrics/search/winner.json to a trained variant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glyphline.errors import ParamsError
+from glyphline.params import Variant
+from stages import train_tuned
+from tests.conftest import Labelled, Write
+from tests.stages.test_train import prepare
+
+SEARCH: dict[str, Any] = {
+    "trials": 1,
+    "fixed": {"batch_size": 50, "epochs": 9},
+    "space": {"dense": {"choices": [[8]]}},
+    "final": {"epochs": 1, "dense_dropout": 0.25},
+}
+
+
+def found(folder: Path, **changes: Any) -> None:
+    """Write what tune writes: the winner's variant, whole."""
+    variant = Variant.model_validate(SEARCH["fixed"] | {"dense": [8]} | changes).model_dump()
+    (folder / "metrics/search").mkdir(parents=True)
+    winner = {"trial": 0, "validation_accuracy": 0.5, "best_epoch": 1, "variant": variant}
+    (folder / "metrics/search/winner.json").write_text(json.dumps(winner), encoding="utf-8")
+
+
+def test_the_winner_is_trained_as_tuned_with_final_on_top(world: Path, digits: Labelled, write_params: Write) -> None:
+    prepare(world, digits)
+    write_params(search=SEARCH)
+    found(world)
+    train_tuned.main()
+    assert (world / "models/tuned.keras").is_file()
+    metrics = json.loads((world / "metrics/train/tuned.json").read_text(encoding="utf-8"))
+    assert metrics["epochs"] == 1
+    assert metrics["parameters"] == 784 * 8 + 8 + 8 * 10 + 10
+    assert "dense_dropout_1" in (world / "data/layers/tuned.csv").read_text(encoding="utf-8")
+    assert len((world / "metrics/history/tuned.csv").read_text(encoding="utf-8").splitlines()) == 1 + 1
+
+
+def test_a_final_that_does_not_go_with_what_was_found_is_one_sentence(world: Path, write_params: Write) -> None:
+    write_params(search=SEARCH | {"final": {"first_convolution_l2": 0.1}})
+    found(world)
+    with pytest.raises(
+        ParamsError, match=r"params.yaml: search.final: together with what was found: first_convolution"
+    ):
+        train_tuned.main()
+
+
+def test_a_winner_that_goes_astray_is_one_sentence_with_the_key_to_change(
+    world: Path, digits: Labelled, write_params: Write
+) -> None:
+    from glyphline.errors import GlyphlineError
+
+    prepare(world, digits)
+    write_params(search=SEARCH)
+    found(world, optimizer="sgd", learning_rate=1e38)
+    with pytest.raises(GlyphlineError, match=r"^params.yaml: search.final.learning_rate: "):
+        train_tuned.main()
+    assert not (world / "models").exists()
