@@ -38,6 +38,8 @@ BAR = 0.6
 # The colour of a layer by the first of these words that is in its name.
 COLOURS = {
     "dropout": "#E6E6E6",
+    "normalization": "#D9E4C3",
+    "activation": "#E6E6E6",
     "convolution": "#4C9FCB",
     "pooling": "#A8D1E7",
     "flatten": "#C9C9C9",
