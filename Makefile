@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test bench lint format lock verify review gate prove comment pictures clean
+.PHONY: help setup repro test lint format lock bench bench-full verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -32,14 +32,6 @@ repro: setup ## Set up, then bring data, models, metrics, plots and report up to
 test: setup ## Set up, then run the test suite
 	python -m pytest
 
-bench: setup .venv/bench ## Time the search beside KerasTuner's at the size of Kuzushiji-49 (an hour on two cores)
-	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
-
-# Apart from the product's packages, of which it uses the most.
-.venv/bench: pyproject.toml
-	uv pip install --quiet --target $@ --no-deps --group bench
-	touch $@
-
 lint: setup ## Check format, style and types
 	ruff format --check .
 	ruff check .
@@ -52,6 +44,21 @@ format: setup ## Rewrite the code in the project's format
 lock: setup ## Resolve pyproject.toml anew into the two lock files
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: ten minutes
+	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
+	python -m benchmarks.pipeline
+	python -m benchmarks.growth
+	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2
+
+bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuzushiji-49: hours
+	python -m benchmarks.side_by_side --dataset mnist
+	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
+
+# Apart from the product's packages, of which it uses the most.
+.venv/bench: pyproject.toml
+	uv pip install --quiet --target $@ --no-deps --group bench
+	touch $@
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
 	python -m glyphline.integrity

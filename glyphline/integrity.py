@@ -153,10 +153,11 @@ def _other_values(stage: Stage, locked: dict[str, dict[str, Any]]) -> Iterator[F
     for file in sorted(declared.keys() | locked.keys()):
         now, then = dict(_leaves(declared.get(file, {}))), dict(_leaves(locked.get(file, {})))
         for key in sorted(now.keys() | then.keys()):
+            if key in now and key in then and now[key] == then[key]:
+                continue  # 1 and 1.0 are the same to DVC, which would not run the stage again
             is_now, was_then = (repr(values[key]) if key in values else "unset" for values in (now, then))
-            if is_now != was_then:
-                what = f"{key} is {is_now}, and was {was_then} when {{stages}} ran"
-                yield Finding(file, what, REBUILD, stage.name)
+            what = f"{key} is {is_now}, and was {was_then} when {{stages}} ran"
+            yield Finding(file, what, REBUILD, stage.name)
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -181,8 +182,9 @@ def _made_of(whole: Entry, parts: list[Entry]) -> bool:
     if [out.fs_path for out in parts] == [whole.fs_path]:
         return bool(parts[0].hash_info == whole.hash_info)
     if any(out.hash_info.isdir for out in parts):  # the files in a folder are listed in DVC's cache alone
-        sizes, files = [out.meta.size for out in parts], [out.meta.nfiles if out.meta.isdir else 1 for out in parts]
-        return bool((sum(sizes), sum(files)) == (whole.meta.size, whole.meta.nfiles))
+        size = sum(out.meta.size or 0 for out in parts)
+        files = sum(out.meta.nfiles or 0 if out.meta.isdir else 1 for out in parts)
+        return (size, files) == (whole.meta.size or 0, whole.meta.nfiles or 0)
     tree = Tree()
     for out in parts:
         tree.add(out.fs.relparts(out.fs_path, whole.fs_path), out.meta, out.hash_info)
@@ -192,18 +194,19 @@ def _made_of(whole: Entry, parts: list[Entry]) -> bool:
 
 def _other_files(stage: Stage, pipeline: Pipeline) -> Iterator[Finding]:
     """Code and metrics, which lie in git, against what the stage ran with or wrote."""
+    fs, scm = pipeline.repo.fs, pipeline.repo.scm
     for out in stage.outs:
         if not out.use_cache:
             yield from _other_file(out, "it is not what {stages} wrote", f"take it back from git, or {REBUILD}")
-            if isinstance(pipeline.repo.fs, LocalFileSystem) and pipeline.repo.scm.is_ignored(out.fs_path):
+            if isinstance(fs, LocalFileSystem) and scm.is_ignored(out.fs_path) and not scm.is_tracked(out.fs_path):
                 yield Finding(out.def_path, "{stages} wrote it, and git ignores it", "mend .gitignore", stage.name)
     for entry in _files_read(stage):
         makers = [out for out in pipeline.outs if _lies_in(out, entry) or _lies_in(entry, out)]
         if not makers:
             yield from _other_file(entry, "it changed since {stages} ran", REBUILD)
         elif not any(out.use_cache for out in makers):
-            for path in sorted(set(entry.fs.find(entry.fs_path)) - {out.fs_path for out in makers}):
-                file = "/".join(entry.fs.relparts(path, pipeline.repo.root_dir))
+            for path in sorted(set(fs.find(entry.fs_path)) - {out.fs_path for out in makers}):
+                file = "/".join(fs.relparts(path, pipeline.repo.root_dir))
                 yield Finding(
                     file, "{stages} reads it, and no stage writes it", f"delete it, then {REBUILD}", stage.name
                 )

@@ -7,8 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +21,14 @@ from glyphline.errors import GlyphlineError
 _VERSIONS_OF = ("tensorflow", "keras", "numpy", "scikit-learn", "dvc")
 
 
-def run(name: str, story: Callable[[], None]) -> NoReturn:
+def run(name: str, story: Callable[[], dict[str, float] | None]) -> NoReturn:
     """Run a stage's story and leave the process: 0 when it is told, 1 with a sentence when it cannot be.
 
-    Writes what the run took and on what machine to runs/<name>.json, which is neither a metric nor an output.
+    Writes what the run took and on what machine to runs/<name>.json, which is neither a metric nor an output, with
+    what else the story returns to be kept there.
     """
     try:
-        with _recording(name):
-            story()
+        _record(name, story)
     except GlyphlineError as error:
         sys.exit(f"{error}")
     except MemoryError:
@@ -41,15 +40,15 @@ def run(name: str, story: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
-@contextmanager
-def _recording(name: str) -> Iterator[None]:
+def _record(name: str, story: Callable[[], dict[str, float] | None]) -> None:
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    yield
+    further = story() or {}
     record = {
         "stage": name,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
+        **further,
         "peak_memory_bytes": _peak_memory_bytes(),
         "machine": machine(),
     }

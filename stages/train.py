@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,30 +18,32 @@ if TYPE_CHECKING:
     import keras
 
 
-def main(name: str) -> None:
+def main(name: str) -> dict[str, float]:
     params = load_params(paths.PARAMS)
     if name not in params.variants:
         raise ParamsError(
             f"{paths.PARAMS}: variants.{name}: there is no such variant among {', '.join(params.variants)}"
         )
-    train_variant(name, params.variants[name], params.seed, where=f"variants.{name}")
+    return train_variant(name, params.variants[name], params.seed, where=f"variants.{name}")
 
 
-def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> None:
+def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> dict[str, float]:
     """Train a variant and write what dvc.yaml declares of it; `where` in params.yaml its learning rate can be changed.
 
-    Raises GlyphlineError when the loss is lost on the way.
+    Returns the seconds that went into epochs, for the record of the run. Raises GlyphlineError when the loss is lost on
+    the way.
     """
     train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
 
-    network, history = fit(variant, train, validation, first_seed, where)
+    network, history, seconds = fit(variant, train, validation, first_seed, where)
     training.save(network, paths.model(name))
     table = networks.layer_table(network)
     summaries = [training.summary(history, variant.early_stopping is not None)]
     paths.seed_models(name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even with nothing in it
     for seed in training.further_seeds(first_seed, variant.seeds):
         print(f"seed {seed}, {len(summaries) + 1} of {variant.seeds}:", flush=True)
-        again, its_history = fit(variant, train, validation, seed, where)
+        again, its_history, its_seconds = fit(variant, train, validation, seed, where)
+        seconds += its_seconds
         training.save(again, paths.seed_models(name) / f"{seed}.keras")
         summaries.append(training.summary(its_history, variant.early_stopping is not None))
 
@@ -58,23 +61,29 @@ def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> N
     paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     paths.HISTORY.mkdir(parents=True, exist_ok=True)
     history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+    return {"training_seconds": round(seconds, 3)}
 
 
 def fit(
     variant: Variant, train: Examples, validation: Examples, seed: int, where: str
-) -> tuple[keras.Model, pd.DataFrame]:
-    """A network trained from this seed, and its history. Raises GlyphlineError when the loss is lost on the way."""
+) -> tuple[keras.Model, pd.DataFrame, float]:
+    """A network trained from this seed, its history, and the seconds of its epochs.
+
+    Raises GlyphlineError when the loss is lost on the way.
+    """
     training.make_deterministic(seed)
     network = networks.build(
         variant, train.images.shape[1:], train.labels.shape[1], training.steps(variant, len(train.labels))
     )
+    clock = time.perf_counter()
     history = training.train(network, variant, train, validation, seed)
+    seconds = time.perf_counter() - clock
     if training.has_diverged(history, variant.early_stopping is not None):
         raise GlyphlineError(
             f"{paths.PARAMS}: {where}.learning_rate: training went astray, its loss is not a number any more; "
             "lower the learning rate"
         )
-    return network, history
+    return network, history, seconds
 
 
 if __name__ == "__main__":

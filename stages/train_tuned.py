@@ -7,9 +7,9 @@ from glyphline.params import load_params, tuned_variant
 from stages.train import train_variant
 
 
-def main() -> None:
+def main() -> dict[str, float]:
     params = load_params(paths.PARAMS)
-    train_variant(paths.TUNED, tuned_variant(params), params.seed, where="search.final")
+    return train_variant(paths.TUNED, tuned_variant(params), params.seed, where="search.final")
 
 
 if __name__ == "__main__":

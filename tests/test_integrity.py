@@ -50,7 +50,8 @@ stages:
   train:
     foreach: ${variants}
     do:
-      cmd: mkdir -p models/seeds/${key} data/layers && echo 1 > models/seeds/${key}/1.keras &&
+      cmd: mkdir -p models/seeds/${key} data/layers &&
+        { test ${key} = small || touch models/seeds/${key}/1.keras; } &&
         echo ${key} > models/${key}.keras && echo ${key} > data/layers/${key}.csv &&
         echo '{}' > metrics/train/${key}.json
       params:
@@ -270,6 +271,13 @@ def test_a_value_that_a_stage_does_not_read_any_more_is_told(clone: Clone) -> No
     replace(clone.root / "dvc.yaml", "    - dataset\n", "")
     words = "params.yaml: dataset is unset, and was 'mnist-5k' when prepare ran"
     assert problems(clone.root) == [f"{words}; {REBUILD}"]
+
+
+def test_a_value_written_in_another_way_is_no_other_value(clone: Clone) -> None:
+    replace(clone.root / "params.yaml", "epochs: 15", "epochs: 15\n    learning_rate: 1")
+    replace(clone.root / "dvc.lock", "            epochs: 15", "            epochs: 15\n            learning_rate: 1.0")
+    replace(clone.root / "dvc.lock", "          epochs: 15", "          epochs: 15\n          learning_rate: 1.0")
+    assert problems(clone.root) == [f"params.yaml: it changed since check ran; {REBUILD}"]
 
 
 def test_a_new_variant_that_was_not_run_is_told(clone: Clone) -> None:

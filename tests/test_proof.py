@@ -69,6 +69,7 @@ def test_a_rebuild_that_gives_every_byte_proves_the_commit(clone: Clone) -> None
 
 def test_a_difference_within_noise_holds_and_is_shown(clone: Clone) -> None:
     spoil(clone.root, "mlp", images=3)
+    edit(clone.root / TEST_METRICS, lambda metrics: metrics["mlp"].update(loss=1.2 * metrics["mlp"]["loss"]))
     rebuild_after(clone, TEST_METRICS, PREDICTIONS)
     proof = compare(clone.root)
     assert proof.holds, proof.objections
@@ -97,6 +98,14 @@ def falsify_size(root: Path) -> None:
     edit(root / "metrics/train/mlp.json", lambda metrics: metrics.update(parameters=1))
 
 
+def falsify_loss(root: Path) -> None:
+    edit(root / TEST_METRICS, lambda metrics: metrics["mlp"].update(loss=2 * metrics["mlp"]["loss"]))
+
+
+def falsify_training(root: Path) -> None:
+    edit(root / "metrics/train/mlp.json", lambda metrics: metrics["validation"].update(accuracy=0.999))
+
+
 def falsify_data(root: Path) -> None:
     lock = (root / "dvc.lock").read_text(encoding="utf-8")
     wrong, n = re.subn(r"(path: data/prepared\n +hash: md5\n +md5: )\w+", rf"\g<1>{'0' * 32}", lock, count=1)
@@ -113,6 +122,8 @@ def add_variant(root: Path) -> None:
     [
         (falsify_accuracy, "metrics/test.json: mlp: the accuracy is 99.9 %, but metrics/predictions.csv gives "),
         (falsify_size, "metrics/train/mlp.json: parameters is 1 as committed and "),
+        (falsify_loss, "metrics/test.json: mlp.loss is 0."),
+        (falsify_training, "metrics/train/mlp.json: validation.accuracy is 0.999 as committed and 0.9"),
         (falsify_data, "dvc.lock: data/prepared is not what preprocess makes, on whatever machine"),
         (add_variant, "metrics/test.json: ghost is committed, but not rebuilt"),
     ],

@@ -27,11 +27,13 @@ def review(folder: Path, base: str | None = None) -> Page:
     repository = revision.find_repository(folder)
     before, after = revision.choose(repository, base)
     comparison = compare_results(read_results(before), read_results(after))
+    limits = _gate(comparison.after)
     return Page(
         repository=repository,
         comparison=comparison,
         lines=revision.changed_lines(before, after, SOURCES),
-        failures=gate.failures(comparison, _gate(comparison.after)),
+        gate=limits,
+        failures=gate.failures(comparison, limits),
         problems=[*problems(repository, after.commit), *contradictions(comparison.after)],
     )
 

@@ -155,6 +155,7 @@ def changed_params(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
 
 
 def _change(before: Results, after: Results, variant: str, metric: str, not_comparable: str | None) -> Change:
+    """The change with a p-value that is not adjusted yet, and a verdict that takes no p-value."""
     values = before.metrics[variant][metric], after.metrics[variant][metric]
     spreads = before.spread(variant, metric), after.spread(variant, metric)
     if not_comparable:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glyphline.params import Gate
 from glyphline.review import tables
 from glyphline.review.compare import Comparison, Verdict
 from glyphline.review.markdown import bullets, count, escaped
@@ -33,11 +34,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole review. failures: the cells that fail the gate; problems: what is wrong in the repository."""
+    """The whole review. failures: what misses the limits of the gate; problems: what is wrong in the repository."""
 
     repository: Path
     comparison: Comparison
     lines: Sequence[Lines]
+    gate: Gate
     failures: Sequence[str]
     problems: Sequence[str]
 
@@ -63,7 +65,7 @@ class Page:
 
     def _verdict_of_the_gate(self) -> str:
         if self.passes:
-            return "The gate passes."
+            return "The gate passes." if self.gate != Gate() else "The gate sets no limits."
         reasons = [count(len(self.failures), "limit")] if self.failures else []
         reasons += [f"{count(len(self.problems), 'problem')} in the repository"] if self.problems else []
         return f"The gate fails: {' and '.join(reasons)}."

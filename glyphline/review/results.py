@@ -139,7 +139,7 @@ def _predictions(revision: Revision) -> tuple[Classes | None, dict[str, Classes]
     if content is None:
         return None, {}
     try:
-        table = pd.read_csv(io.BytesIO(content), index_col="image").astype(np.int64)
+        table = pd.read_csv(io.BytesIO(content), index_col="image", dtype=np.int64)
         labels = table.pop("label").to_numpy()
     except (KeyError, ValueError):
         raise GlyphlineError(

@@ -28,7 +28,10 @@ class Revision:
         """The bytes of a file, its path relative to the repository's root, or None where there is none."""
         if self.commit is None:
             file = self.repository / path
-            return file.read_bytes() if file.is_file() else None
+            try:
+                return file.read_bytes() if file.is_file() else None
+            except OSError as error:
+                raise GlyphlineError(f"{file}: {error.strerror}") from None
         result = _git(self.repository, "cat-file", "blob", f"{self.commit}:{path.as_posix()}")
         return result.stdout if result.returncode == 0 else None
 

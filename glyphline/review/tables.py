@@ -25,7 +25,20 @@ def of_metric(comparison: Comparison, metric: str) -> str:
         change = review.changes[metric]
         row = [code(review.name), MARKS.get(change.verdict, str(change.verdict)), *_difference(change)]
         rows.append([*row, _moved_most(review)] if leading else row)
-    return table([*header, "classes that moved most"] if leading else header, rows, range(2, 9))
+    body = table([*header, "classes that moved most"] if leading else header, rows, range(2, 9))
+    return body + _caution(comparison, metric)
+
+
+def _caution(comparison: Comparison, metric: str) -> str:
+    """Which verdicts another seed might undo, as a paragraph below the table."""
+    changes = {review.name: review.changes[metric] for review in comparison.variants}
+    names = [code(name) for name, change in changes.items() if change.verdict in MARKS and change.seeds is None]
+    if not names:
+        return ""
+    return (
+        f"\n\n{', '.join(names)}: trained with one seed before and after, so that the noise of training is not in the "
+        "verdict; `seeds` in params.yaml measures it."
+    )
 
 
 def _difference(change: Change) -> list[str]:

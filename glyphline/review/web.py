@@ -51,7 +51,8 @@ def to_html(page: Page, pictures: Iterable[Picture]) -> str:
     inline: dict[str, list[Inline]] = {}
     for picture in pictures:
         inline.setdefault(picture.section, []).append(_inline(picture))
-    sections = [*page.sections, *([IMAGES] if IMAGES.key in inline else [])]
+    *sections, how_to_read = page.sections
+    sections += [IMAGES, how_to_read] if IMAGES.key in inline else [how_to_read]
     template = Environment(
         loader=PackageLoader("glyphline.review", "."),
         autoescape=True,

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from glyphline.params import Gate
 from glyphline.review.compare import compare_results
 from glyphline.review.markdown import code, escaped, interval, p_value, points, signed, table
 from glyphline.review.page import Page, to_markdown
@@ -24,8 +25,8 @@ from tests.review.test_compare import results, spread
 
 def page(before: Results, after: Results, **parts: Any) -> Page:
     """The page of two revisions, the gate passing unless told otherwise."""
-    parts = {"lines": [], "failures": [], "problems": []} | parts
-    return Page(Path(), compare_results(replace(before, name="abc1234"), replace(after, name="def5678")), **parts)
+    values: dict[str, Any] = {"lines": [], "gate": Gate(accuracy_floor=0.5), "failures": [], "problems": []} | parts
+    return Page(Path(), compare_results(replace(before, name="abc1234"), replace(after, name="def5678")), **values)
 
 
 def body(of: Page, key: str) -> str:
@@ -83,6 +84,12 @@ def test_what_fails_the_gate_comes_before_the_tables() -> None:
     assert body(found, "problems") == "- b: old\n- c: odd"
 
 
+def test_a_gate_without_limits_is_called_so() -> None:
+    assert page(results({"a": wrong()}), results({"a": wrong()}), gate=Gate()).summary.endswith(
+        "The gate sets no limits."
+    )
+
+
 def test_a_row_holds_levels_difference_interval_p_value_flips_and_classes() -> None:
     cells = row(body(MOVED, "leading"), "`up`")
     assert cells[1:5] == ["**▲ better**", "94.00 %", "98.00 %", "+4.00"]
@@ -125,6 +132,16 @@ def test_seeds_are_shown_where_there_are_any() -> None:
     cells = row(body(found, "seeds"), "`a`" + " | accuracy")
     assert cells[2:5] == ["94.00 % (1 seed)", "97.50 ± 0.40 % (5 seeds)", "+3.50"]
     assert "`b`" not in body(found, "seeds")
+
+
+def test_a_verdict_that_another_seed_might_undo_says_so() -> None:
+    assert "\n\n`up`, `down`: trained with one seed before and after" in body(MOVED, "leading")
+    steady = page(
+        results({"a": wrong(range(60))}, {"a": spread(0.94, 0.003)}),
+        results({"a": wrong(range(20))}, {"a": spread(0.98, 0.003)}),
+    )
+    assert "▲ better" in body(steady, "leading")
+    assert "one seed" not in body(steady, "leading")
 
 
 def test_added_and_removed_variants_are_listed_with_their_level_and_cost() -> None:

@@ -81,6 +81,7 @@ def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch)
         ("metrics/predictions.csv", "image,mlp\n0,1\n", "expected the columns image, label"),
         ("metrics/predictions.csv", "image,label,mlp\n0,1,x\n", "with whole numbers"),
         ("metrics/predictions.csv", "image,label,mlp\n0,1,\n", "with whole numbers"),
+        ("metrics/predictions.csv", "image,label,mlp\n0,1,1.5\n", "with whole numbers"),
         ("metrics/predictions.csv", "", "expected the columns image, label"),
         ("metrics/per_class.csv", "variant\nmlp\n", "expected a table with a column class"),
         ("params.yaml", None, "it has no params.yaml"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from glyphline.errors import GlyphlineError
-from glyphline.review.page import Page
 from glyphline.review.pictures import draw
 from glyphline.review.web import to_html, write
 from tests.review.conftest import wrong
@@ -130,9 +129,9 @@ def test_where_nothing_moved_there_is_nothing_to_draw() -> None:
     parse(to_html(still, []))
 
 
-def test_a_page_that_cannot_be_written_is_a_sentence(scratch: object, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
-    lone = Page(tmp_path, MOVED.comparison, [], [], [])
+    lone = replace(MOVED, repository=tmp_path)
     with pytest.raises(GlyphlineError, match="the page cannot be written"):
         write(lone, blocked / "page.html")

@@ -1,0 +1,45 @@
+"""What everything but training costs: a whole `dvc repro`, one with nothing to do, and one with a changed variant.
+
+python -m benchmarks.pipeline
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks.processes import REPOSITORY, measure
+
+
+def training_seconds(folder: Path) -> float:
+    """Seconds that went into epochs, over all stages that have run in a folder."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "runs").glob("*.json")]
+    return sum(float(record.get("training_seconds", 0)) for record in records)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", default="mlp", help="the one that is changed; default: %(default)s")
+    variant = parser.parse_args().variant
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True)
+        # The last commit's digests would only be compared; without them everything is to be made.
+        (folder / "dvc.lock").unlink()
+        whole = measure(["dvc", "repro", "--quiet"], folder).seconds
+        training = training_seconds(folder)
+        nothing = measure(["dvc", "repro", "--quiet"], folder).seconds
+        change = ["dvc", "exp", "run", "--quiet", "-S", f"variants.{variant}.epochs=2"]
+        one = measure(change, folder).seconds
+    print(
+        f"dvc repro of everything: {whole:.1f} s, {training:.1f} s of it in epochs; outside: {1 - training / whole:.0%}"
+    )
+    print(f"with nothing to do: {nothing:.1f} s ({nothing / whole:.1%} of the whole)")
+    print(f"with {variant} changed: {one:.1f} s ({one / whole:.1%} of the whole)")
+
+
+if __name__ == "__main__":
+    main()

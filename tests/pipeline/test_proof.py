@@ -1,0 +1,52 @@
+"""Real rebuilds from nothing, of a pipeline cut down to one small network. The tests build on each other."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from glyphline.integrity import problems
+from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A repository with one variant, run once and committed."""
+    root = tmp_path_factory.mktemp("small")
+    copy_tree(root)
+    shrink(root / "params.yaml", variants=("mlp",))
+    (root / "dvc.lock").unlink()
+    shutil.rmtree(root / "metrics")
+    small = start_repository(root)
+    small.dvc("repro")
+    small.commit("Run it")
+    return small
+
+
+def test_nothing_is_wrong_after_a_run(small: Clone) -> None:
+    assert problems(small.root) == problems(small.root, "HEAD") == []
+
+
+def prove(clone: Clone) -> subprocess.CompletedProcess[str]:
+    return clone.run(sys.executable, "-m", "glyphline.proof", check=False)
+
+
+def test_a_rebuild_on_the_same_machine_gives_every_byte(small: Clone) -> None:
+    result = prove(small)
+    assert result.returncode == 0, result.stdout
+    assert "Running stage 'train@mlp'" in result.stdout, "what takes long shows where it is"
+    assert "**Proven to the byte:** " in result.stdout
+    assert small.git("status", "--porcelain") == ""
+
+
+def test_a_commit_that_cannot_be_run_gets_one_sentence(small: Clone) -> None:
+    (small.root / "stages/check.py").write_text("raise SystemExit('check: no')\n")
+    small.commit("Break a stage")
+    result = prove(small)
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == "dvc repro failed, so nothing is proven; what it said stands above"
