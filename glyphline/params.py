@@ -42,7 +42,8 @@ def _not_the_search_s(name: str) -> str:
     return name
 
 
-VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_the_search_s)]
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+NewVariantName = Annotated[VariantName, AfterValidator(_not_the_search_s)]
 
 
 class _Section(BaseModel):
@@ -368,7 +369,7 @@ class Params(_Section):
         default=None, description="how many training images to use, stratified; null for all"
     )
     preprocess: Preprocess
-    variants: dict[VariantName, Variant] = Field(min_length=1)
+    variants: dict[NewVariantName, Variant] = Field(min_length=1)
     search: Search | None = Field(default=None, description="the search that finds the variant `tuned`")
     gate: Gate = Field(default=Gate(), description="what a change of the test metrics must not fall short of")
 

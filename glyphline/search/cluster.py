@@ -36,6 +36,9 @@ def connected(search: Search) -> Iterator[distributed.Client]:
         with _workers_here(search.workers) as cluster, distributed.Client(cluster) as client:
             yield client
         return
+    for name in ("asyncio", "distributed.client", "distributed.core", "distributed.utils"):
+        # They tell of a lost connection by a traceback, and we by a sentence.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     where = f"{paths.PARAMS}: search.scheduler: {search.scheduler}"
     try:
         client = distributed.Client(search.scheduler, timeout=ANSWER_SECONDS, security=_security(search), name="tune")

@@ -107,7 +107,7 @@ def test_a_scheduler_that_dies_is_one_sentence(searchable: World, tmp_path: Path
         kill_group(worker)
     assert process.returncode == 1
     assert output.splitlines()[-1].startswith("the connection to the scheduler is lost")
-    assert "Traceback" not in output
+    assert "Traceback" not in output, output
 
 
 def test_a_certificate_that_is_missing_or_none_is_one_sentence(

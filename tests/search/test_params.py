@@ -86,3 +86,5 @@ def test_what_makes_no_search_is_refused_by_key(changes: dict[str, Any], said: s
 def test_the_search_s_name_is_kept_from_the_variants() -> None:
     with pytest.raises(ParamsError, match=r"^params.yaml: variants.tuned: this name is kept for the winner"):
         parse_params(REST | {"variants": {"tuned": {"epochs": 1}}}, "params.yaml")
+    gate = {"variants": {"tuned": {"accuracy_floor": 0.5}}}
+    assert parse_params(REST | {"gate": gate}, "params.yaml").gate.limits("tuned").accuracy_floor == 0.5
