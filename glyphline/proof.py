@@ -28,6 +28,7 @@ from glyphline.stage import machine
 
 PROVEN = ("dvc.lock", "metrics")
 DATA_STAGES = ("check", "download", "preprocess")  # no network is in them: their bytes are the same on every machine
+ACCURACIES = ("accuracy", "validation_accuracy")
 FACTS = ("parameters", "multiply_adds", "n")  # in metrics: counted, not measured
 # What other arithmetic explains, for accuracy on the training and validation splits and for every loss. With other
 # settings of oneDNN the default networks' differed by up to 0.005 and by a factor of up to 1.20: see
@@ -44,6 +45,13 @@ class Number(NamedTuple):
     key: str
     committed: float | None
     rebuilt: float | None
+
+    @property
+    def variant(self) -> str | None:
+        """The variant that it is a result of, or None."""
+        if Path(self.file) == paths.TEST_METRICS:
+            return self.key.partition(".")[0]
+        return Path(self.file).stem if Path(self.file).parent == paths.TRAIN_METRICS else None
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,9 @@ def to_markdown(proof: Proof) -> str:
         headline = f"**Proven within noise, not to the byte:** {what} gives the same data and, within noise, the same"
         headline += f" test results. Bytes are promised on one machine alone; this one is: {proof.processor}."
     else:
-        headline = f"**Not proven:** {what} gives something else.\n\n{bullets(proof.objections)}"
+        headline = f"**Not proven:** {what} gives something else.\n\n{bullets(proof.objections)}\n\n"
+    if _has_another_winner(proof.numbers):
+        headline += f" The search found another winner, so {paths.TUNED} is another network, and is not compared."
     rows = [(code(file), code(key), str(committed), str(rebuilt)) for file, key, committed, rebuilt in proof.numbers]
     numbers = table(["file", "number", "as committed", "as rebuilt"], rows, numbers=range(2, 4))
     return f"{headline}\n\n{numbers}\n\nFiles that differ:\n\n{bullets(proof.changed)}\n"
@@ -107,22 +117,28 @@ def _objections(rebuilt: Path, commit: str, numbers: list[Number]) -> list[str]:
     before = read_results(Revision(rebuilt, commit, "as committed"))
     after = read_results(Revision(rebuilt, None, "as rebuilt"))
     comparison = compare_results(before, after)
-    found = [
+    left_out = paths.TUNED if _has_another_winner(numbers) else None
+    found: list[str | None] = [
         *_other_files(rebuilt),
         *_other_data(rebuilt),
-        *filter(None, map(_too_far_apart, numbers)),
+        *(_too_far_apart(number) for number in numbers if left_out is None or number.variant != left_out),
         *contradictions(before),
     ]
     found += [f"{paths.TEST_METRICS}: {name} is rebuilt, but not committed" for name in comparison.added]
     found += [f"{paths.TEST_METRICS}: {name} is committed, but not rebuilt" for name in comparison.removed]
-    for variant in comparison.variants:
+    for variant in (each for each in comparison.variants if each.name != left_out):
         for metric, change in variant.changes.items():
             if change.verdict not in SAME:
                 values = f"{change.before} as committed and {change.after} as rebuilt"
                 found.append(
                     f"{paths.TEST_METRICS}: {variant.name}: {metric} is {values}: {change.verdict}, beyond noise"
                 )
-    return found
+    return [sentence for sentence in found if sentence]
+
+
+def _has_another_winner(numbers: list[Number]) -> bool:
+    """Whether the search found another trial to be the best: those a hair apart change places on another machine."""
+    return any((number.file, number.key) == (str(paths.WINNER), "trial") for number in numbers)
 
 
 def _other_files(rebuilt: Path) -> list[str]:
@@ -151,8 +167,8 @@ def _too_far_apart(number: Number) -> str | None:
     file, key, committed, rebuilt = number
     kind = key.rpartition(".")[2]
     if committed is None or rebuilt is None:
-        apart = kind in (*FACTS, "accuracy", "loss")
-    elif kind == "accuracy" and Path(file) != paths.TEST_METRICS:
+        apart = kind in (*FACTS, *ACCURACIES, "loss")
+    elif kind in ACCURACIES and Path(file) != paths.TEST_METRICS:
         apart = abs(committed - rebuilt) > MOST_ACCURACY_APART
     elif kind == "loss":
         apart = max(committed, rebuilt) > MOST_LOSS_TIMES * min(committed, rebuilt)

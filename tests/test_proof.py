@@ -90,6 +90,28 @@ def test_a_difference_beyond_noise_does_not_hold(clone: Clone) -> None:
     assert to_markdown(proof).startswith("**Not proven:**")
 
 
+def test_another_winner_of_the_search_is_told_and_not_compared(clone: Clone) -> None:
+    root = clone.root
+    (root / "metrics/search").mkdir(exist_ok=True)
+    for trial, like in ((2, "small"), (5, "mlp")):  # the committed winner, and that of the rebuild
+        winner = {"trial": trial, "validation_accuracy": 0.97 + trial / 1000}
+        (root / "metrics/search/winner.json").write_text(json.dumps(winner))
+        shutil.copy(root / f"metrics/train/{like}.json", root / "metrics/train/tuned.json")
+        metrics = json.loads((root / TEST_METRICS).read_text(encoding="utf-8"))
+        (root / TEST_METRICS).write_text(json.dumps(metrics | {"tuned": metrics[like]}), encoding="utf-8")
+        table = pd.read_csv(root / PREDICTIONS)
+        table.assign(tuned=table[like]).to_csv(root / PREDICTIONS, index=False)
+        if trial == 2:
+            clone.commit("The committed winner")
+    proof = compare(root)
+    assert proof.objections == []
+    assert "The search found another winner, so tuned is another network" in to_markdown(proof)
+    edit(root / "metrics/search/winner.json", lambda winner: winner.update(validation_accuracy=0.7))
+    assert compare(root).objections == [
+        "metrics/search/winner.json: validation_accuracy is 0.972 as committed and 0.7 as rebuilt"
+    ]
+
+
 def falsify_accuracy(root: Path) -> None:
     edit(root / TEST_METRICS, lambda metrics: metrics["mlp"].update(accuracy=0.999))
 
