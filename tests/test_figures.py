@@ -378,6 +378,14 @@ def test_the_pictures_are_shown_as_they_are_three_times_as_large() -> None:
     np.testing.assert_array_equal(framed[3:-3, 3:-3], image[0].repeat(3, axis=0).repeat(3, axis=1))
 
 
+def test_a_layer_s_normalization_and_activation_stand_under_it_without_its_name() -> None:
+    table = layers()
+    table.loc[2, "layer"] = "convolution_1_normalization"
+    table.loc[3, "layer"] = "convolution_1_activation"
+    found = texts(figures.network(table, "fast", "MNIST"))
+    assert {"normalization", "activation"} <= set(found)
+
+
 def test_the_network_tells_shapes_counts_and_totals() -> None:
     found = texts(figures.network(layers(), "mlp", "MNIST"))
     assert "mlp: 11,081,546 parameters, 11.3 M multiply-adds an image" in found

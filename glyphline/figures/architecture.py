@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -80,7 +81,7 @@ def network(layers: pd.DataFrame, variant: str, dataset: str) -> Figure:
         if previous_bottom is not None:
             _draw_arrow(axes, previous_bottom + 0.03, middle - height / 2 - OBLIQUE[1] - 0.02)
         previous_bottom = middle + height / 2
-        write(figure, NAMES, middle, str(layer.layer).replace("_", " "), weight="bold")
+        write(figure, NAMES, middle, _label(str(layer.layer)), weight="bold")
         write(figure, SHAPES, middle, " \N{MULTIPLICATION SIGN} ".join(f"{side:,}" for side in sides))
         _write_count(figure, axes, (PARAMETERS, middle), int(str(layer.parameters)), parameters)
         _write_count(figure, axes, (MULTIPLY_ADDS, middle), int(str(layer.multiply_adds)), multiply_adds)
@@ -90,6 +91,11 @@ def network(layers: pd.DataFrame, variant: str, dataset: str) -> Figure:
     write(figure, PARAMETERS, middle, f"{parameters:,}", ha="right", weight="bold")
     write(figure, MULTIPLY_ADDS, middle, f"{multiply_adds:,}", ha="right", weight="bold")
     return figure
+
+
+def _label(layer: str) -> str:
+    """The layer's name in words; what belongs to the layer just above it does not repeat that one's name."""
+    return re.sub(r"^(convolution|dense)_\d+_", "", layer).replace("_", " ")
 
 
 def _sides(shape: object) -> list[int]:
