@@ -30,11 +30,11 @@ PROVEN = ("dvc.lock", "metrics")
 DATA_STAGES = ("check", "download", "preprocess")  # no network is in them: their bytes are the same on every machine
 ACCURACIES = ("accuracy", "validation_accuracy")
 FACTS = ("parameters", "multiply_adds", "n")  # in metrics: counted, not measured
-# What other arithmetic explains, for accuracy on the training and validation splits and for every loss. With other
-# settings of oneDNN the default networks' differed by up to 0.005 and by a factor of up to 1.20: see
-# docs/continuous-integration.md. The test accuracies have tests of their own.
+# What other arithmetic explains, for accuracy on the training and validation splits and for every loss: with other
+# settings of the libraries they differed by up to 0.005 and by a factor of up to 1.31 (docs/continuous-integration.md).
+# The test accuracies have tests of their own.
 MOST_ACCURACY_APART = 0.02
-MOST_LOSS_TIMES = 1.5
+MOST_LOSS_TIMES = 2
 SAME = (Verdict.UNCHANGED, Verdict.WITHIN_NOISE)
 
 
