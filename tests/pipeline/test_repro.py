@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 
 import psutil
 import pytest
-from ruamel.yaml import YAML
 
-from tests.conftest import REPOSITORY
-from tests.pipeline.conftest import Clone
+from tests.pipeline.conftest import SOME, Clone
 
-VARIANTS = list(YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["variants"])
+VARIANTS = list(SOME)
 RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
 UP_TO_DATE = "Data and pipelines are up to date."
 
@@ -115,6 +114,9 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     assert (clone.root / "plots/wide/network.png").is_file()
     clone.git("checkout", "HEAD", "--", ".")
     clone.git("clean", "--quiet", "--force", "metrics")
+    for left in ("models/wide.keras", "models/seeds/wide", "data/layers/wide.csv"):
+        path = clone.root / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> None:
@@ -148,7 +150,6 @@ def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> No
         ("variants.mlp.optimizer=adamm", "variants.mlp.optimizer"),
         ("dataset=emnist", "dataset"),
         ("search.sampler=grid", "search.sampler"),
-        ("+variants.tuned={dense:[8],epochs:1}", "variants.tuned"),
     ],
 )
 def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, override: str, key: str) -> None:
@@ -162,6 +163,19 @@ def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, overri
     assert len(said) == 1
     assert said[0].startswith(f"params.yaml: {key}: ")
     assert "Traceback" not in result.stdout
+
+
+def test_a_variant_with_the_name_of_the_search_s_winner_is_refused_before_anything_runs(clone: Clone) -> None:
+    params = clone.read("params.yaml")
+    result = clone.dvc("exp", "run", "-S", "+variants.tuned={dense:[8],epochs:1}", check=False)
+    said = clone.run("python", "-m", "stages.check", check=False)
+    (clone.root / "params.yaml").write_text(params, encoding="utf-8")
+    assert result.returncode != 0
+    assert stages_run(result.stdout) == set()
+    assert re.search(r"ERROR: output '.*tuned.*' is specified in", result.stdout), "DVC sees two stages write one file"
+    assert "Traceback" not in result.stdout
+    assert said.returncode == 1
+    assert said.stdout.startswith("params.yaml: variants.tuned: this name is kept for the winner of the search")
 
 
 def test_a_misspelt_override_is_refused_with_its_name(clone: Clone) -> None:

@@ -49,7 +49,7 @@ def test_the_schema_names_every_key_and_every_data_set(write_params: Write, worl
     write_params()
     check.main()
     schema = json.loads((world / "data/params.schema.json").read_text(encoding="utf-8"))
-    assert list(schema["properties"]) == ["seed", "dataset", "limit", "preprocess", "variants"]
+    assert list(schema["properties"]) == ["seed", "dataset", "limit", "preprocess", "variants", "search", "gate"]
     assert schema["properties"]["dataset"]["enum"] == list(DATASETS)
     assert schema["additionalProperties"] is False
     assert set(schema["$defs"]["Variant"]["properties"]) >= {"filters", "dense", "optimizer", "epochs"}
