@@ -126,6 +126,8 @@ def _objections(rebuilt: Path, commit: str, numbers: list[Number]) -> list[str]:
     ]
     found += [f"{paths.TEST_METRICS}: {name} is rebuilt, but not committed" for name in comparison.added]
     found += [f"{paths.TEST_METRICS}: {name} is committed, but not rebuilt" for name in comparison.removed]
+    if comparison.not_comparable:  # then every variant's verdict says that, and no more
+        return [*filter(None, found), f"{paths.TEST_METRICS}: no comparison: {comparison.not_comparable}"]
     for variant in (each for each in comparison.variants if each.name != left_out):
         for metric, change in variant.changes.items():
             if change.verdict not in SAME:
@@ -133,7 +135,7 @@ def _objections(rebuilt: Path, commit: str, numbers: list[Number]) -> list[str]:
                 found.append(
                     f"{paths.TEST_METRICS}: {variant.name}: {metric} is {values}: {change.verdict}, beyond noise"
                 )
-    return [sentence for sentence in found if sentence]
+    return [*filter(None, found)]
 
 
 def _has_another_winner(numbers: list[Number]) -> bool:

@@ -128,9 +128,9 @@ def falsify_training(root: Path) -> None:
     edit(root / "metrics/train/mlp.json", lambda metrics: metrics["validation"].update(accuracy=0.999))
 
 
-def falsify_data(root: Path) -> None:
+def falsify_data(root: Path, path: str = "data/prepared") -> None:
     lock = (root / "dvc.lock").read_text(encoding="utf-8")
-    wrong, n = re.subn(r"(path: data/prepared\n +hash: md5\n +md5: )\w+", rf"\g<1>{'0' * 32}", lock, count=1)
+    wrong, n = re.subn(rf"(path: {path}\n +hash: md5\n +md5: )\w+", rf"\g<1>{'0' * 32}", lock, count=1)
     assert n == 1
     (root / "dvc.lock").write_text(wrong, encoding="utf-8")
 
@@ -156,6 +156,15 @@ def test_what_no_other_machine_explains_does_not_hold(clone: Clone, falsify: Fal
     proof = compare(clone.root)
     assert [each for each in proof.objections if each.startswith(objection)], proof.objections
     assert not proof.holds
+
+
+def test_another_test_set_is_one_objection_and_not_one_for_each_variant(clone: Clone) -> None:
+    falsify_data(clone.root, "data/raw/test.npz")
+    rebuild_after(clone, "dvc.lock")
+    assert compare(clone.root).objections == [
+        "dvc.lock: data/raw/test.npz is not what download makes, on whatever machine",
+        "metrics/test.json: no comparison: the file of the test images changed (data/raw/test.npz in dvc.lock)",
+    ]
 
 
 def test_a_metric_that_was_never_committed_does_not_hold(clone: Clone) -> None:

@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY, files_for_git
 
-# The first of params.yaml, whose confusion matrix evaluate's own plot shows; convolutions, dense layers, and all that is
-# newer. What all variants share the tests of stages.train hold.
+# The first of params.yaml, whose confusion matrix evaluate's own plot shows, and one each of convolutions, dense layers
+# and all that is newer. The tests of networks and of stages.train hold what is true of every variant.
 SOME = ("original", "small", "mlp", "fast")
 
 
