@@ -130,7 +130,7 @@ def falsify_training(root: Path) -> None:
 
 def falsify_data(root: Path, path: str = "data/prepared") -> None:
     lock = (root / "dvc.lock").read_text(encoding="utf-8")
-    wrong, n = re.subn(rf"(path: {path}\n +hash: md5\n +md5: )\w+", rf"\g<1>{'0' * 32}", lock, count=1)
+    wrong, n = re.subn(rf"(path: {path}\n +hash: md5\n +md5: )\w+", rf"\g<1>{'f' * 32}", lock, count=1)
     assert n == 1
     (root / "dvc.lock").write_text(wrong, encoding="utf-8")
 
