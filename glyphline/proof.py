@@ -184,8 +184,8 @@ def _other_numbers(rebuilt: Path) -> list[Number]:
         files: dict[str, dict[str, Any]] = repo.metrics.diff("HEAD").get("diff", {})
     return [
         Number(file, key, values.get("old"), values.get("new"))
-        for file, keys in files.items()
-        for key, values in keys.items()
+        for file, keys in sorted(files.items())
+        for key, values in sorted(keys.items())
     ]
 
 
