@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths, stage
+from glyphline.arrays import save_arrays
 from glyphline.datasets import DATASETS, MNIST_5K, Dataset, Split
 from glyphline.errors import FormatError
 from glyphline.fetch import MIRROR_VARIABLE, fetch, mirrors_of
@@ -27,8 +28,8 @@ def main() -> None:
     dataset = DATASETS[load_params(paths.PARAMS).dataset]
     train, test = read_dataset(dataset, os.environ.get(MIRROR_VARIABLE), paths.DOWNLOADS)
     paths.RAW.mkdir(parents=True, exist_ok=True)
-    np.savez(paths.RAW_TRAIN, images=train[0], labels=train[1])
-    np.savez(paths.RAW_TEST, images=test[0], labels=test[1])
+    save_arrays(paths.RAW_TRAIN, images=train[0], labels=train[1])
+    save_arrays(paths.RAW_TEST, images=test[0], labels=test[1])
     card = {
         "name": dataset.name,
         "title": dataset.title,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from glyphline import paths, scoring, stage, training
+from glyphline.arrays import save_arrays
 from glyphline.errors import GlyphlineError
 from glyphline.images import normalise
 from glyphline.params import load_params
@@ -41,7 +42,7 @@ def main() -> None:
         np.save(folder / "probabilities.npy", probabilities)
         scoring.confusion_table(labels, probabilities, class_names).to_csv(folder / "confusion.csv")
         worst = scoring.worst_errors(labels, probabilities, WORST_ERRORS)
-        np.savez(
+        save_arrays(
             folder / "worst_errors.npz",
             positions=worst,
             images=images[worst],
