@@ -1,6 +1,7 @@
 """What everything but training costs: a whole `dvc repro`, one with nothing to do, and one with a changed variant.
 
-python -m benchmarks.pipeline
+python -m benchmarks.pipeline                          # the default run, minutes
+python -m benchmarks.pipeline --only mlp pooled fast   # of these variants alone
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import argparse
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from benchmarks.processes import REPOSITORY, measure
 
@@ -20,15 +24,28 @@ def training_seconds(folder: Path) -> float:
     return sum(float(record.get("training_seconds", 0)) for record in records)
 
 
+def keep(params: Path, variants: Sequence[str]) -> None:
+    """Take all other variants out of params.yaml."""
+    yaml = YAML()
+    values = yaml.load(params.read_text(encoding="utf-8"))
+    values["variants"] = {name: values["variants"][name] for name in variants}
+    with params.open("w", encoding="utf-8") as file:
+        yaml.dump(values, file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="default: all")
     parser.add_argument("--variant", default="mlp", help="the one that is changed; default: %(default)s")
-    variant = parser.parse_args().variant
+    arguments = parser.parse_args()
+    variant = arguments.variant
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True)
         # The last commit's digests would only be compared; without them everything is to be made.
         (folder / "dvc.lock").unlink()
+        if arguments.only:
+            keep(folder / "params.yaml", arguments.only)
         whole = measure(["dvc", "repro", "--quiet"], folder).seconds
         training = training_seconds(folder)
         nothing = measure(["dvc", "repro", "--quiet"], folder).seconds

@@ -8,9 +8,9 @@ from itertools import combinations
 from typing import Any
 
 import pandas as pd
-from scipy.stats import ttest_ind_from_stats
 
 from glyphline.paired import Paired, compare, compare_balanced, holm
+from glyphline.spread import Spread, compare_means
 
 SIGNIFICANCE = 0.05  # of all comparisons together
 
@@ -88,17 +88,16 @@ def judge(test: Mapping[str, Mapping[str, Any]], predictions: pd.DataFrame, metr
 
 
 def _seeds_p_value(better: Mapping[str, Any], other: Mapping[str, Any], metric: str) -> float:
-    """Two-sided p-value of B. L. Welch's test (Biometrika 34, 1947) on the means over seeds.
+    """Two-sided p-value of the difference between the means over seeds.
 
     0 where not both have several seeds, so that nothing is tested; 1 where the means say the opposite.
     """
     if "seeds" not in better or "seeds" not in other:
         return 0.0
     of_better, of_other = (
-        (each["seeds"][f"{metric}_mean"], each["seeds"][f"{metric}_sd"], each["seeds"]["n"]) for each in (better, other)
+        Spread(each["seeds"]["n"], each["seeds"][f"{metric}_mean"], each["seeds"][f"{metric}_sd"])
+        for each in (better, other)
     )
-    if of_better[0] <= of_other[0]:
-        return 1.0
-    if of_better[1] == of_other[1] == 0:  # every seed gave the same: no noise, and nothing to divide by
-        return 0.0
-    return float(ttest_ind_from_stats(*of_better, *of_other, equal_var=False).pvalue)
+    means = compare_means(before=of_other, after=of_better)
+    assert means is not None
+    return means.p_value if means.difference > 0 else 1.0

@@ -14,7 +14,7 @@ from glyphline import paths
 from glyphline.datasets import DATASETS
 from glyphline.paired import Paired, compare, compare_balanced, holm
 from glyphline.review.results import METRICS, Results
-from glyphline.review.spread import MeanDifference, Spread, compare_means
+from glyphline.spread import MeanDifference, Spread, compare_means
 
 SIGNIFICANCE = 0.05
 Flags = NDArray[np.bool_]

@@ -23,7 +23,7 @@ from glyphline import paths
 from glyphline.errors import GlyphlineError
 from glyphline.params import parse_yaml
 from glyphline.review.revision import Revision
-from glyphline.review.spread import Spread
+from glyphline.spread import Spread
 
 METRICS = ("accuracy", "balanced_accuracy")
 COSTS = ("parameters", "multiply_adds")

@@ -8,7 +8,7 @@ from glyphline.review.compare import Change, Comparison, ParamChange, VariantRev
 from glyphline.review.markdown import MINUS, code, count, interval, p_value, percent, points, signed, table
 from glyphline.review.results import COSTS, METRICS, Results
 from glyphline.review.revision import Lines
-from glyphline.review.spread import Spread
+from glyphline.spread import Spread
 
 MARKS = {Verdict.BETTER: "**▲ better**", Verdict.WORSE: "**▼ worse**"}
 CLASSES_IN_A_CELL = 3

@@ -13,7 +13,7 @@ from glyphline import paths
 from glyphline.errors import GlyphlineError
 from glyphline.review.results import Results, read_results
 from glyphline.review.revision import Revision
-from glyphline.review.spread import Spread
+from glyphline.spread import Spread
 from tests.conftest import REPOSITORY
 from tests.review.conftest import DIGITS, LABELS, Scratch, wrong
 

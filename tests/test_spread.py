@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind, ttest_ind_from_stats
 
-from glyphline.review.spread import MeanDifference, Spread, compare_means
+from glyphline.spread import MeanDifference, Spread, compare_means
 
 
 def test_two_spreads_are_compared_by_welch_s_test() -> None:
