@@ -47,12 +47,13 @@ lock: setup ## Resolve pyproject.toml anew into the two lock files
 
 bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: ten minutes
 	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
-	python -m benchmarks.pipeline
+	python -m benchmarks.pipeline --only mlp pooled fast
 	python -m benchmarks.growth
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2
 
 bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuzushiji-49: hours
 	python -m benchmarks.side_by_side --dataset mnist
+	python -m benchmarks.pipeline
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
 
 # Apart from the product's packages, of which it uses the most.
