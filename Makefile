@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format lock bench bench-full verify review gate prove comment pictures clean
+.PHONY: help setup repro test test-all lint format lock bench bench-full verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -29,8 +29,11 @@ setup: .venv/ready ## Make .venv with the locked packages
 repro: setup ## Set up, then bring data, models, metrics, plots and report up to date
 	dvc repro
 
-test: setup ## Set up, then run the test suite
+test: setup ## Set up, then run the tests that take little time each
 	python -m pytest
+
+test-all: setup ## Set up, then run all tests: kills, faults, fuzzing, training too
+	python -m pytest -m "long or not long"
 
 lint: setup ## Check format, style and types
 	ruff format --check .

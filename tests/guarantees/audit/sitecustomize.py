@@ -1,0 +1,172 @@
+"""Python runs this file at its start where this folder is on PYTHONPATH: it writes down what a stage opens and reads.
+
+GLYPHLINE_AUDIT names a folder. Every process of a stage writes one JSON file there when it ends, with the stage it
+belongs to, the files of the working folder that it read or wrote, and the keys of params.yaml that it asked for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+STAGE = "GLYPHLINE_AUDIT_STAGE"  # tells the processes that a stage starts which stage they belong to
+ROOT = Path.cwd()
+
+read: set[str] = set()
+written: set[str] = set()
+parameters: set[str] = set()
+
+
+def stage_of(arguments: Sequence[str]) -> str | None:
+    """`train@mlp` for `python -m stages.train mlp`, as DVC calls it."""
+    for position, argument in enumerate(arguments):
+        if argument.startswith("stages."):
+            return "@".join([argument.removeprefix("stages."), *arguments[position + 1 :]])
+    return None
+
+
+def inside(path: Any) -> str | None:
+    """The path as dvc.yaml would have it, byte-code as its source; None for what lies elsewhere."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        return None  # an open file's number
+    place = Path(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - resolve() would leave for the cache
+    if not place.is_relative_to(ROOT):
+        return None
+    if place.suffix == ".pyc":
+        place = Path(importlib.util.source_from_cache(str(place)))
+    return place.relative_to(ROOT).as_posix()
+
+
+def hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open":
+        path, _, flags = arguments
+        note(read if flags & os.O_ACCMODE == os.O_RDONLY else written, path)
+    elif event == "os.mkdir":
+        note(written, arguments[0])
+    elif event == "os.rename":
+        note(written, arguments[1])
+    elif event == "sqlite3.connect":
+        note(written, arguments[0])
+
+
+def note(paths: set[str], path: Any) -> None:
+    name = inside(path)
+    if name is not None and "__pycache__" not in name and (paths is written or (ROOT / name).exists()):
+        paths.add(name)
+
+
+class Entries(dict[str, Any]):
+    """The entries of a section, such as variants: who goes through their names has read the section."""
+
+    section: str
+
+    def __iter__(self) -> Iterator[str]:
+        parameters.add(self.section)
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        parameters.add(self.section)
+        return super().keys()
+
+    def values(self) -> Any:
+        parameters.add(self.section)
+        return super().values()
+
+    def items(self) -> Any:
+        parameters.add(self.section)
+        return super().items()
+
+
+def below(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def watch(module: types.ModuleType) -> None:
+    """Have what load_params returns tell which of its fields are asked for."""
+    from pydantic import BaseModel
+
+    places: dict[int, tuple[BaseModel, str]] = {}  # the object too, so that its id stays its own
+    load = module.load_params
+    plain_attribute, plain_dump = BaseModel.__getattribute__, BaseModel.model_dump
+
+    def enter(value: Any, key: str) -> Any:
+        if isinstance(value, BaseModel):
+            value = value.model_copy()  # two sections may share the object of a default
+            places[id(value)] = (value, key)
+            for name in type(value).model_fields:
+                value.__dict__[name] = enter(value.__dict__[name], below(key, name))
+        elif isinstance(value, dict) and any(isinstance(entry, BaseModel) for entry in value.values()):
+            value = Entries({name: enter(entry, below(key, name)) for name, entry in value.items()})
+            value.section = key
+        return value
+
+    def load_params(path: Path) -> Any:
+        return enter(load(path), "")
+
+    def attribute(self: BaseModel, name: str) -> Any:
+        value = plain_attribute(self, name)
+        if id(self) in places and name in type(self).model_fields and not isinstance(value, BaseModel | Entries):
+            parameters.add(below(places[id(self)][1], name))
+        return value
+
+    def dump(
+        self: BaseModel, *, include: set[str] | None = None, exclude: set[str] | None = None, **options: Any
+    ) -> Any:
+        if id(self) in places:
+            names = (include or set(type(self).model_fields)) - (exclude or set())
+            parameters.update(below(places[id(self)][1], name) for name in names)
+        return plain_dump(self, include=include, exclude=exclude, **options)
+
+    module.load_params = load_params  # type: ignore[attr-defined]
+    BaseModel.__getattribute__ = attribute  # type: ignore[assignment,method-assign]
+    BaseModel.model_dump = dump  # type: ignore[assignment,method-assign]
+
+
+class Watcher(importlib.abc.MetaPathFinder):
+    """Finds glyphline.params where Python would, and watches it as soon as it is loaded."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != "glyphline.params":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_watch(module: types.ModuleType) -> None:
+                execute(module)
+                watch(module)
+
+            spec.loader.exec_module = execute_and_watch  # type: ignore[method-assign]
+        return spec
+
+
+def write_log(stage: str) -> None:
+    log = {"stage": stage, "read": sorted(read), "written": sorted(written), "parameters": sorted(parameters)}
+    text = json.dumps(log, indent=1)
+    (Path(os.environ["GLYPHLINE_AUDIT"]) / f"{stage}-{os.getpid()}.json").write_text(text, encoding="utf-8")
+
+
+def begin() -> None:
+    if "GLYPHLINE_AUDIT" not in os.environ:
+        return
+    stage = os.environ.get(STAGE) or stage_of(sys.orig_argv)
+    if stage is None:
+        return  # DVC itself
+    os.environ[STAGE] = stage
+    sys.meta_path.insert(0, Watcher())
+    atexit.register(write_log, stage)
+    sys.addaudithook(hook)
+
+
+begin()
