@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
+from tests.guarantees.declared import Needs, declarations, under
 from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
 
 VARIANTS = ("original", "fast")
@@ -28,19 +27,6 @@ ALLOWED = (
 ORDER = {("download", "data/params.schema.json")}
 # Read and not declared, because it changes nothing that is written: where the trials of a search run.
 WHERE = {"scheduler", "workers", "trial_memory_gib", "tls_ca_file", "tls_certificate", "tls_key"}
-
-
-@dataclass
-class Needs:
-    """Paths and keys of params.yaml; a path stands for all that lies under it, and so does a key."""
-
-    read: set[str] = field(default_factory=set)
-    written: set[str] = field(default_factory=set)
-    parameters: set[str] = field(default_factory=set)
-
-
-def under(name: str, names: Iterable[str], separator: str) -> bool:
-    return any(name == above or name.startswith(above + separator) for above in names)
 
 
 def differences(stage: str, declared: Needs, happened: Needs) -> list[str]:
@@ -70,29 +56,6 @@ def differences(stage: str, declared: Needs, happened: Needs) -> list[str]:
     ]
 
 
-def declarations(path: Path) -> dict[str, Needs]:
-    """By stage, `train@mlp` for one of a loop's."""
-    content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    variants = YAML(typ="safe").load(path.with_name("params.yaml").read_text(encoding="utf-8"))["variants"]
-    found: dict[str, Needs] = {}
-    for name, stage in content["stages"].items():
-        if "do" in stage:
-            text = json.dumps(stage["do"])
-            loop = {f"{name}@{variant}": json.loads(text.replace("${key}", variant)) for variant in variants}
-        else:
-            loop = {name: stage}
-        found |= {each: of_stage(declared) for each, declared in loop.items()}
-    return found
-
-
-def of_stage(stage: dict[str, Any]) -> Needs:
-    def names(*sections: str) -> set[str]:
-        entries = [entry for section in sections for entry in stage.get(section, [])]
-        return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
-
-    return Needs(names("deps"), names("outs", "metrics", "plots"), names("params"))
-
-
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, dict[str, Needs]]:
     """A repository in which `dvc repro` has run under the audit, and what each stage did."""
@@ -115,7 +78,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, dict[str, 
 
 @pytest.fixture(scope="module")
 def declared(audited: tuple[Clone, dict[str, Needs]]) -> dict[str, Needs]:
-    return declarations(audited[0].root / "dvc.yaml")
+    return declarations(audited[0].root)
 
 
 def test_every_stage_was_audited(audited: tuple[Clone, dict[str, Needs]], declared: dict[str, Needs]) -> None:

@@ -1,0 +1,48 @@
+"""What dvc.yaml declares, stage by stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+
+@dataclass
+class Needs:
+    """Paths and keys of params.yaml; a path stands for all that lies under it, and so does a key."""
+
+    read: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
+
+
+def under(name: str, names: Iterable[str], separator: str) -> bool:
+    """Whether a path (separator /) or a key (.) is one of some names or lies under one."""
+    return any(name == above or name.startswith(above + separator) for above in names)
+
+
+def declarations(folder: Path) -> dict[str, Needs]:
+    """By stage, `train@mlp` for one of a loop's, what the dvc.yaml in a folder declares."""
+    yaml = YAML(typ="safe")
+    stages = yaml.load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    variants = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))["variants"]
+    found: dict[str, Needs] = {}
+    for name, stage in stages.items():
+        if "do" in stage:
+            text = json.dumps(stage["do"])
+            found |= {f"{name}@{key}": _needs(json.loads(text.replace("${key}", key))) for key in variants}
+        else:
+            found[name] = _needs(stage)
+    return found
+
+
+def _needs(stage: dict[str, Any]) -> Needs:
+    def names(*sections: str) -> set[str]:
+        entries = [entry for section in sections for entry in stage.get(section, [])]
+        return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+    return Needs(names("deps"), names("outs", "metrics", "plots"), names("params"))

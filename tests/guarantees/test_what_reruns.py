@@ -1,0 +1,126 @@
+"""A changed parameter reruns the stages that need it and what follows from them, and no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import REPOSITORY
+from tests.guarantees.declared import declarations, under
+from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
+
+# By key of params.yaml, the stages that read it and what comes after them. {variant} is the one in the key. `check`
+# reads the whole file and is left out; what it writes depends on no value, so nothing follows from it.
+JUDGED = ("evaluate", "plot", "report")
+TRAINED = ("train@*", "tune", "train_tuned", *JUDGED)
+RERUN = {
+    "dataset": ("download", "preprocess", *TRAINED),
+    "seed": ("preprocess", *TRAINED),
+    "limit": ("preprocess", *TRAINED),
+    "preprocess.*": ("preprocess", *TRAINED),
+    "variants.*": ("train@{variant}", *JUDGED),
+    "search.trials": ("tune", "train_tuned", *JUDGED),
+    "search.sampler": ("tune", "train_tuned", *JUDGED),
+    "search.stopping": ("tune", "train_tuned", *JUDGED),
+    "search.patience": ("tune", "train_tuned", *JUDGED),
+    "search.fixed.*": ("tune", "train_tuned", *JUDGED),
+    "search.space.*": ("tune", "train_tuned", *JUDGED),
+    "search.final.*": ("train_tuned", *JUDGED),
+    "search.workers": (),  # where the trials run
+    "search.scheduler": (),
+    "search.tls_*": (),
+    "search.trial_memory_gib": (),
+    "gate.*": (),  # what is allowed to land, not what comes out
+}
+DECLARED = declarations(REPOSITORY)
+PARAMS = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def expected(key: str, stages: list[str]) -> set[str]:
+    rows = [row for row in RERUN if fnmatchcase(key, row)]
+    assert len(rows) == 1, f"{key} stands in {len(rows)} rows of the table instead of one"
+    patterns = [pattern.format(variant=key.split(".")[1]) if "{" in pattern else pattern for pattern in RERUN[rows[0]]]
+    return {name for name in stages if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def opens(read: set[str], made: set[str]) -> bool:
+    return any(under(path, read, "/") for path in made) or any(under(path, made, "/") for path in read)
+
+
+def affected(key: str) -> set[str]:
+    """By dvc.yaml: the stages that declare a key, and all that open what those write."""
+    found = {name for name, needs in DECLARED.items() if under(key, needs.parameters, ".")}
+    while True:
+        made = {path for name in found for path in DECLARED[name].written}
+        following = {name for name, needs in DECLARED.items() if opens(needs.read, made)}
+        if following <= found:
+            return found
+        found |= following
+
+
+@pytest.mark.parametrize("key", list(leaves(PARAMS)))
+def test_every_parameter_reruns_what_needs_it_and_nothing_else(key: str) -> None:
+    assert affected(key) == expected(key, list(DECLARED))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A repository with two variants in which everything is up to date and committed."""
+    root = tmp_path_factory.mktemp("finished")
+    copy_tree(root)
+    shrink(root / "params.yaml", variants=("mlp", "fast"))
+    clone = start_repository(root)
+    clone.dvc("repro")
+    clone.commit("Run it")
+    return clone
+
+
+# A value of each kind of parameter that gives other results, or none that matter.
+CHANGES = (
+    "seed=5",
+    "limit=290",
+    "preprocess.validation_fraction=0.2",
+    "variants.mlp.learning_rate=0.002",
+    "variants.fast.augmentation.shift=1.0",
+    "search.trials=3",
+    "search.patience=2",
+    "search.fixed.batch_size=32",
+    "search.space.dense.count.high=4",
+    "search.final.dense_dropout=0.5",
+    "search.workers=1",
+    "gate.accuracy_drop=0.5",
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("change", CHANGES)
+def test_dvc_reruns_just_that_and_goes_back_without_training(finished: Clone, change: str) -> None:
+    before = finished.read("params.yaml")
+    stages = list(declarations(finished.root))
+    output = finished.dvc("exp", "run", "-S", change).stdout
+    key = change.partition("=")[0]
+    # A search may come to the same winner, and then nothing follows from it.
+    winner_kept = key.startswith("search.") and not finished.git("diff", "--stat", "metrics/search/winner.json")
+    least = {"tune"} & expected(key, stages) if winner_kept else expected(key, stages)
+    ran = set(re.findall(r"^Running stage '([^']+)':", output, re.MULTILINE)) - {"check"}
+    assert least <= ran <= expected(key, stages)
+
+    after = finished.read("params.yaml")
+    lines = [(old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
+    assert len(lines) == 1, "one line of params.yaml is another, and every other byte the same"
+    (finished.root / "params.yaml").write_text(before, encoding="utf-8")
+    assert "Running stage 'train" not in finished.dvc("repro").stdout
+    assert finished.git("status", "--porcelain") == ""
