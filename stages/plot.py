@@ -26,7 +26,8 @@ def main() -> None:
         figures.save(figures.network(layers, variant, card["title"]), folder / "network.png")
         draw_mistakes(variant, metrics["n"], card, folder)
 
-    comparison = pd.DataFrame.from_dict(test, orient="index").join(pd.DataFrame.from_dict(train, orient="index"))
+    # Both say what further seeds gave, where there are any.
+    comparison = pd.DataFrame.from_dict({name: train[name] | test[name] for name in test}, orient="index")
     against_cost = figures.accuracy_vs_cost(comparison, card["title"], card["leading_metric"])
     figures.save(against_cost, paths.PLOTS / "accuracy_vs_cost.png")
     figures.save(figures.overfitting(histories, best_epochs, card["title"]), paths.PLOTS / "overfitting.png")

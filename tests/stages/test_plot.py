@@ -99,6 +99,20 @@ def test_a_variant_that_test_json_does_not_list_is_not_drawn(tree: Path) -> None
     assert [path.name for path in sorted((tree / "plots").iterdir()) if path.is_dir()] == ["data", "mlp"]
 
 
+def test_a_variant_of_several_seeds_is_drawn_like_any_other(tree: Path) -> None:
+    plot.main()
+    before = drawn(tree)
+    for path, seeds in (
+        ("metrics/test.json", {"n": 2, "accuracy_mean": 0.75}),
+        ("metrics/train/mlp.json", {"n": 2, "validation_accuracy_mean": 0.75}),
+    ):
+        metrics = json.loads(Path(path).read_text(encoding="utf-8"))
+        metrics.get("mlp", metrics)["seeds"] = seeds
+        Path(path).write_text(json.dumps(metrics), encoding="utf-8")
+    plot.main()
+    assert drawn(tree) == before
+
+
 def test_a_missing_history_is_named(tree: Path) -> None:
     (tree / "metrics/history/mlp.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"metrics/history/mlp\.csv"):
