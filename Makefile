@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format lock bench bench-full verify review gate prove comment pictures clean
+.PHONY: help setup repro test lint format lock bench bench-full fuzz verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -55,10 +55,13 @@ bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuz
 	python -m benchmarks.side_by_side --dataset mnist
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
 
-# Apart from the product's packages, of which it uses the most.
-.venv/bench: pyproject.toml
-	uv pip install --quiet --target $@ --no-deps --group bench
+# Apart from the product's packages, of which bench uses the most.
+.venv/bench .venv/fuzz: pyproject.toml
+	uv pip install --quiet --target $@ --no-deps --group $(@F)
 	touch $@
+
+fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach: an hour; needs Linux on x86-64
+	for target in idx npz picture params; do PYTHONPATH=$(CURDIR)/.venv/fuzz python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
 	python -m glyphline.integrity
