@@ -1,4 +1,4 @@
-"""What holds of anything that learns, of every variant: it can memorise, it starts from nothing, chance stays chance."""
+"""What holds of all that learns, of every variant: it can memorise, it starts from nothing, chance stays chance."""
 
 from __future__ import annotations
 
