@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all lint format lock bench bench-full verify review gate prove comment pictures clean
+.PHONY: help setup repro test test-all lint format lock bench bench-full audit fuzz verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -44,9 +44,12 @@ format: setup ## Rewrite the code in the project's format
 	ruff format .
 	ruff check --fix .
 
-lock: setup ## Resolve pyproject.toml anew into the two lock files
+lock: setup ## Resolve pyproject.toml anew into the lock files, and enter their digests there
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+	for group in bench fuzz audit; do uv pip compile --group $$group $$([ $$group = audit ] || echo --no-deps) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o $$group.lock; done
+	for lock in *.lock; do digest="$$(python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' < "$$lock")"; sed -i.old "s/^\"$$lock\" = .*/\"$$lock\" = \"$$digest\"/" pyproject.toml; done
+	rm pyproject.toml.old
 
 bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: ten minutes
 	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
@@ -59,10 +62,20 @@ bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuz
 	python -m benchmarks.pipeline
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
 
-# Apart from the product's packages, of which it uses the most.
-.venv/bench: pyproject.toml
-	uv pip install --quiet --target $@ --no-deps --group bench
+# Tools apart from the product's packages, of which bench uses the most.
+.venv/bench .venv/fuzz .venv/audit: .venv/%: %.lock
+	uv pip install --quiet --target $@ --no-deps --require-hashes -r $<
 	touch $@
+
+# --strict: a package that the service does not know is no package without vulnerabilities.
+audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages; needs the internet
+	@PYTHONPATH=$(CURDIR)/.venv/audit python -m pip_audit --strict --disable-pip --require-hashes --progress-spinner off \
+	  -r requirements.lock -r bootstrap.lock 2> .venv/audit.log || { \
+	  if grep -q '^Found ' .venv/audit.log; then cat .venv/audit.log; \
+	  else echo "make audit: no service told of every locked package whether it has known vulnerabilities ($$(tail -n 1 .venv/audit.log | cut -c 1-200)); run it where the internet is within reach"; fi >&2; exit 1; }
+
+fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach: an hour; needs Linux on x86-64
+	for target in idx npz picture params; do PYTHONPATH=$(CURDIR)/.venv/fuzz python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
 	python -m glyphline.integrity

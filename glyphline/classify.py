@@ -1,8 +1,13 @@
-"""A saved network applied to images, whoever saved it: nothing in its file is run but Keras' own layers."""
+"""A saved network applied to images, whoever saved it: nothing in its file is run but the layers that Glyphline builds.
+
+Keras' safe mode refuses a file's code. What is checked here before it lets no other class of Keras' read files or take
+memory, and no file ask for more memory than it has bytes for.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 import zipfile
@@ -24,8 +29,25 @@ if TYPE_CHECKING:
 INPUT_SHAPE = (SIDE, SIDE, 1)
 BATCH = 1000
 SUGGESTED = "small_l2"  # the variant that is trained quickly, and the default of `glyphline predict`
-_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
+_WEIGHTS = "model.weights.h5"
+_MEMBERS = ["config.json", "metadata.json", _WEIGHTS]
 _MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
+_MOST_OUTPUTS = 1 << 20  # numbers that a layer may make of one image; the widest of params.yaml makes 22,000
+# What networks.build() makes models of, by the module that Keras writes down.
+_PARTS: dict[str | None, tuple[str, ...]] = {
+    "keras": ("DTypePolicy", "Sequential"),
+    "keras.src.models.functional": ("Functional",),
+    "keras.initializers": ("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Ones", "Zeros"),
+    "keras.layers": (
+        *("Activation", "BatchNormalization", "Conv2D", "Dense", "Dropout", "Flatten", "InputLayer", "MaxPooling2D"),
+        *("Permute", "Reshape"),
+    ),
+    "keras.losses": ("CategoricalCrossentropy",),
+    "keras.optimizers": ("Adadelta", "Adagrad", "Adam", "AdamW", "Nadam", "RMSprop", "SGD"),
+    "keras.optimizers.schedules": ("CosineDecay",),
+    "keras.regularizers": ("L2",),
+    None: ("__keras_tensor__",),
+}
 _SUM_TOLERANCE = 1e-3
 
 
@@ -34,7 +56,7 @@ class ModelError(GlyphlineError):
 
 
 def check_model(path: Path) -> None:
-    """Raise ModelError for a file that is missing, no `.keras` archive, or brings code of its own.
+    """Raise ModelError for a file that is missing, no `.keras` archive, or made of other parts than Glyphline's.
 
     It takes milliseconds: TensorFlow is not imported.
     """
@@ -44,18 +66,25 @@ def check_model(path: Path) -> None:
         raise ModelError(f"{path}: this is not a .keras file; {_advice(path)}")
     try:
         with zipfile.ZipFile(path) as archive:
-            if not set(archive.namelist()) >= _MEMBERS:
+            if sorted(archive.namelist()) != _MEMBERS:
                 raise zipfile.BadZipFile
             if archive.getinfo("config.json").file_size > _MOST_CONFIG_BYTES:
                 raise zipfile.BadZipFile
+            # Keras stores its members uncompressed, so that none needs more memory than the file has bytes.
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                raise zipfile.BadZipFile
             config = json.loads(archive.read("config.json"))
+        foreign, unknown = next(_foreign_code(config), None), next(_unknown_parts(config), None)
     except PermissionError as error:
         raise ModelError(f"{path}: the file cannot be read ({error.strerror})") from None
-    except Exception:  # zipfile and json raise a dozen kinds of error for damaged bytes
+    except (
+        Exception
+    ):  # zipfile and json raise a dozen kinds of error for damaged bytes, and deep brackets end recursion
         raise ModelError(f"{path}: this is not a .keras file, or it is damaged; {_advice(path)}") from None
-    foreign = next(_foreign_code(config), None)
     if foreign is not None:
         raise ModelError(f"{path}: this model brings code of its own ({foreign}), which is not run; use another model")
+    if unknown is not None:
+        raise ModelError(f"{path}: Glyphline builds no model with {unknown}; use a model that Glyphline trained")
 
 
 def probabilities(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -110,12 +139,39 @@ def _loaded(path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _check_extent(path)
             return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ModelError:
+        raise
     except Exception as error:  # Keras raises what its layers raise
         reason = " ".join(str(error).split()).partition(". ")[0].rstrip(".")[:200]
         raise ModelError(
             f"{path}: Keras cannot load this model ({type(error).__name__}: {reason}); {_advice(path)}"
         ) from None
+
+
+def _check_extent(path: Path) -> None:
+    """Raise ModelError unless the file holds as many weights as its network would take memory for."""
+    import h5py
+    import keras
+
+    with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as weights:
+        config = json.loads(archive.read("config.json"))
+        stored = archive.getinfo(_WEIGHTS).file_size
+        announced: list[int] = []
+        with h5py.File(weights) as file:
+            file.visititems(lambda _, item: announced.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
+    # In this scope Keras works out the shapes, and allocates nothing.
+    with keras.StatelessScope(initialize_variables=False):
+        network = keras.saving.deserialize_keras_object(config | {"compile_config": None}, safe_mode=True)
+        parameters = sum(math.prod(variable.shape) for variable in network.variables)
+        widest = max(math.prod(tensor.shape[1:]) for layer in network.layers for tensor in _tensors(layer.output))
+    if max(parameters, sum(announced)) > stored or widest > _MOST_OUTPUTS:
+        raise ModelError(f"{path}: this network is larger than its file can hold; use a model that Glyphline trained")
+
+
+def _tensors(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def _foreign_code(config: Any) -> Iterator[str]:
@@ -131,6 +187,16 @@ def _foreign_code(config: Any) -> Iterator[str]:
     elif isinstance(config, list):
         for value in config:
             yield from _foreign_code(value)
+
+
+def _unknown_parts(config: Any) -> Iterator[str]:
+    """What in a model's configuration is Keras' own, and nothing that Glyphline makes models of."""
+    if isinstance(config, dict):
+        name, module = config.get("class_name"), config.get("module")
+        if "class_name" in config and not any(module == place and name in names for place, names in _PARTS.items()):
+            yield f"{name} of {module}"[:80]
+    for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from _unknown_parts(value)
 
 
 def _advice(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import gzip
 import struct
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -135,7 +136,9 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic
     version = np.lib.format.read_magic(stream)
     if version != (1, 0):
         raise ValueError(f"npy format {version} instead of (1, 0)")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER_LIMIT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers that Python 2 wrote, which are read all the same
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER_LIMIT)
     if fortran_order and len(shape) > 1:
         raise ValueError("the values are in Fortran order")
     return shape, dtype

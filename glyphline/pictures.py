@@ -9,6 +9,7 @@ had scanned clean forms.
 
 from __future__ import annotations
 
+import logging
 import stat
 import warnings
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ SOFT_EDGE = 0.025  # of the glyph's side
 FULL_INK = 75  # percentile of the inked pixels that becomes 255
 THINNEST_STROKE = 1.8  # pixels in 20x20; of MNIST's digits none is as thin, and half are between 2.9 and 3.6
 NORMAL_STROKE = 3.0  # what a thinner one is widened to
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of a damaged file, our sentence says too
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

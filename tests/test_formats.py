@@ -10,16 +10,15 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from glyphline.errors import FormatError
 from glyphline.formats import read_images, read_labels
+from tests.fuzzing import check_refusal, idx, npy, npz
 
 COUNT = 5
 IMAGES = np.random.default_rng(1).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
@@ -27,30 +26,10 @@ LABELS = np.array([3, 0, 9, 3, 1], np.uint8)
 MIB = 2**20
 
 
-def idx(values: NDArray[np.uint8], magic: int | None = None, dimensions: tuple[int, ...] | None = None) -> bytes:
-    """An IDX file; magic and dimensions are the right ones unless given."""
-    sides = values.shape if dimensions is None else dimensions
-    return struct.pack(f">{1 + len(sides)}I", magic or 0x800 + values.ndim, *sides) + values.tobytes()
-
-
-def npy(values: NDArray[Any]) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, values)
-    return stream.getvalue()
-
-
 def npy_of(header: str, data: bytes) -> bytes:
     """An npy file of format 1.0 with this text as its header."""
     text = header.encode("latin-1") + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
-
-
-def npz(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
 
 
 def images_refusal(tmp_path: Path, content: bytes, name: str = "images") -> str:
@@ -68,13 +47,6 @@ def _refusal(path: Path, content: bytes, read: Callable[[Path], object]) -> str:
         read(path)
     check_refusal(path, caught.value)
     return str(caught.value).removeprefix(f"{path}: ")
-
-
-def check_refusal(path: Path, error: FormatError) -> None:
-    """A refusal begins with the file's name and is one line, no longer than a few of a terminal's."""
-    assert str(error).startswith(f"{path}: ")
-    assert len(str(error).splitlines()) == 1
-    assert len(str(error)) < len(str(path)) + 400
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import struct
 import time
@@ -22,6 +21,7 @@ from scipy import ndimage
 
 from glyphline.pictures import MAX_PIXELS, Floats, PictureError, Prepared, prepare, read_picture, thumbnail
 from tests.conftest import Labelled
+from tests.fuzzing import PICTURE_KINDS, picture
 
 ORIENTATION = 0x0112
 # What EXIF's orientation says was done to the picture, and what Pillow calls doing it.
@@ -399,29 +399,19 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path) -> None:
         read_picture(Path("/dev/zero"))
 
 
-def whole(kind: str) -> bytes:
-    """A small, right picture of a kind."""
-    stream = io.BytesIO()
-    Image.fromarray(np.tile(np.arange(24, dtype=np.uint8) * 10, (24, 1))).save(stream, kind)
-    return stream.getvalue()
-
-
-KINDS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-
-
-@given(kind=st.sampled_from(KINDS), kept=st.integers(0, 60), rest=st.binary(max_size=200))
+@given(kind=st.sampled_from(PICTURE_KINDS), kept=st.integers(0, 60), rest=st.binary(max_size=200))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_bytes_are_read_or_refused(
     kind: str, kept: int, rest: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # so that a random size costs no second
     path = tmp_path / "random"
-    path.write_bytes(whole(kind)[:kept] + rest)
+    path.write_bytes(picture(kind)[:kept] + rest)
     read_or_refused(path)
 
 
 @given(
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from(PICTURE_KINDS),
     errors=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8),
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -429,7 +419,7 @@ def test_a_picture_with_wrong_bytes_is_read_or_refused(
     kind: str, errors: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
-    content = bytearray(whole(kind))
+    content = bytearray(picture(kind))
     for position, value in errors:
         content[position % len(content)] = value
     path = tmp_path / "wrong"

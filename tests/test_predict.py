@@ -368,5 +368,6 @@ def test_keras_own_safe_mode_stands_behind_it(
 
     stack = [keras.Input((28, 28, 1)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()]
     keras.Sequential(stack).save(world / "lambda.keras")
-    monkeypatch.setattr(classify, "_foreign_code", lambda config: iter(()))
+    for check in ("_foreign_code", "_unknown_parts"):
+        monkeypatch.setattr(classify, check, lambda config: iter(()))
     assert "Keras cannot load this model" in refused(world / "lambda.keras", pictures, capsys)

@@ -12,10 +12,10 @@ import pytest
 
 from glyphline import networks, training
 from glyphline.images import normalise, one_hot
-from glyphline.params import Augmentation, Variant, load_params
+from glyphline.params import Augmentation, Variant
 from glyphline.scoring import cross_entropy
 from glyphline.training import Examples
-from tests.conftest import REPOSITORY, Labelled
+from tests.conftest import Labelled
 
 # Small, and with everything that draws at random: initial weights, order, two kinds of dropout.
 SHIFTED = Augmentation(shift=2.0)
@@ -254,15 +254,6 @@ def test_the_spread_over_seeds_is_mean_and_sample_standard_deviation() -> None:
         "validation_loss_mean": 0.5,
         "validation_loss_sd": 0.0,
     }
-
-
-@pytest.mark.parametrize("name", ["mlp", "convnet"])
-def test_a_variant_memorises_32_digits(name: str, digits: Labelled) -> None:
-    images, labels = digits
-    few = Examples(normalise(images[::32][:32]), one_hot(labels[::32][:32], 10))
-    variant = load_params(REPOSITORY / "params.yaml").variants[name].model_copy(update={"epochs": 30, "batch_size": 8})
-    network, _ = fit(variant, few, few)
-    np.testing.assert_array_equal(network(few.images).numpy().argmax(axis=1), few.labels.argmax(axis=1))
 
 
 def history_of(*validation_losses: float) -> pd.DataFrame:

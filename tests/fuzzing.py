@@ -1,0 +1,390 @@
+"""Wrong files by the million, each made of a right one, and what has to come of them: a right result or one sentence.
+
+Two engines share the checks: a plain one for pytest, whose cases follow from a seed, and Atheris, which is guided by
+the code that a case reaches (`make fuzz`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import io
+import logging
+import resource
+import struct
+import sys
+import tempfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from ruamel.yaml.error import ReusedAnchorWarning
+
+from glyphline.errors import FormatError, GlyphlineError, ParamsError
+from glyphline.formats import SIDE, read_images, read_labels
+from glyphline.params import Params, load_params
+from glyphline.pictures import WORKING_SIDE, PictureError, prepare, read_picture
+
+IMAGES = (np.arange(2 * SIDE * SIDE) % 251 // 64).astype(np.uint8).reshape(2, SIDE, SIDE)  # compresses well
+LABELS = np.array([3, 0, 9, 3, 1], np.uint8)
+CLASSES = 10
+PICTURE_KINDS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+MOST_PIXELS = 50_000  # of a fuzzed picture, so that a case costs no second
+PREPARED = 16  # of so many accepted pictures one is prepared for the network too, which takes longer than reading it
+MOST_MEMORY = (
+    2**31
+)  # bytes that the plain engine's process may reserve, its libraries and their threads' stacks included
+LONGEST = 8192  # bytes of a case; the right files are shorter
+INTERESTING = (0, 1, 2, 7, 28, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x10000, 2**31 - 1, 2**31, 2**32 - 1)
+PARAMS = b"""\
+seed: 1
+dataset: mnist-5k
+limit:
+preprocess:
+  validation_fraction: 0.1
+variants:
+  small: &a {filters: [2, 3], pooling: [1], learning_rate: 1e-3, epochs: 1}
+  mlp:
+    dense: [8]
+    augmentation: {shift: 1.5}
+    epochs: 1
+search:
+  trials: 2
+  fixed: {epochs: 1}
+  space:
+    dense: {count: {low: 1, high: 2}, each: {choices: [1]}}
+gate:
+  accuracy_floor: 0.9
+"""
+
+
+def idx(values: NDArray[np.uint8], magic: int | None = None, dimensions: tuple[int, ...] | None = None) -> bytes:
+    """An IDX file; magic and dimensions are the right ones unless given."""
+    sides = values.shape if dimensions is None else dimensions
+    return struct.pack(f">{1 + len(sides)}I", magic or 0x800 + values.ndim, *sides) + values.tobytes()
+
+
+def npy(values: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+def npz(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def picture(kind: str, mode: str = "L") -> bytes:
+    """A small, right picture of a kind."""
+    stream = io.BytesIO()
+    levels = np.tile(np.arange(24, dtype=np.uint8) * 10, (24, 1))
+    levels[6:18, 10:13] = 255
+    Image.fromarray(levels).convert(mode).save(stream, kind)
+    return stream.getvalue()
+
+
+def check_refusal(path: Path, error: GlyphlineError) -> None:
+    """A refusal begins with the file's name and is one line, no longer than a few of a terminal's."""
+    assert str(error).startswith(f"{path}: ")
+    assert len(str(error).splitlines()) == 1
+    assert len(str(error)) < len(str(path)) + 400
+
+
+def check_data(path: Path, content: bytes) -> bool:
+    """An IDX or npz file is refused, or read as another reader reads it."""
+    accepted = False
+    for shape in (IMAGES.shape, LABELS.shape):
+        try:
+            values = read_images(path, shape[0]) if len(shape) == 3 else read_labels(path, shape[0], CLASSES)
+        except FormatError as error:
+            check_refusal(path, error)
+            continue
+        accepted = True
+        assert values.shape == shape
+        assert values.dtype == np.uint8
+        np.testing.assert_array_equal(values, _read_otherwise(path, content).reshape(shape))
+        assert len(shape) == 3 or values.max() < CLASSES
+    return accepted
+
+
+def _read_otherwise(path: Path, content: bytes) -> NDArray[np.uint8]:
+    if path.suffix == ".npz":
+        with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as member, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+    plain = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    return np.frombuffer(plain[4 + 4 * plain[3] :], np.uint8)
+
+
+def check_picture(path: Path, content: bytes) -> bool:
+    """A picture is refused in one line, or its colours are colours, and either no glyph is in it or an image."""
+    try:
+        seen = read_picture(path)
+        height, width, channels = seen.colours.shape
+        assert seen.colours.dtype == np.float32
+        assert 1 <= min(height, width) <= max(height, width) <= WORKING_SIDE
+        assert channels in (1, 3)
+        assert 0 <= seen.colours.min() <= seen.colours.max() <= 1
+        assert seen.frames >= 1
+        if zlib.crc32(content) % PREPARED:
+            return True
+        image = prepare(seen.colours).image
+    except PictureError as error:
+        refusal = str(error)
+    else:
+        assert image.shape == (SIDE, SIDE)
+        assert image.dtype == np.uint8
+        return True
+    assert len(refusal.splitlines()) == 1
+    return False
+
+
+def check_params(path: Path, content: bytes) -> bool:
+    """params.yaml is refused, each line about it, or is one."""
+    try:
+        params = load_params(path)
+    except ParamsError as error:
+        lines = str(error).splitlines()
+        assert lines
+        assert all(line.startswith(f"{path}: ") for line in lines), lines
+        return False
+    assert isinstance(params, Params)
+    return True
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is fuzzed: right files, the name that the reader is given, what has to hold, and the modules it is about."""
+
+    seeds: dict[str, bytes]
+    name: str
+    check: Callable[[Path, bytes], bool]
+    modules: tuple[str, ...]
+
+
+TARGETS = {
+    "idx": Target(
+        {
+            "images": idx(IMAGES),
+            "labels": idx(LABELS),
+            "images.gz": gzip.compress(idx(IMAGES), mtime=0),
+            "labels.gz": gzip.compress(idx(LABELS), mtime=0),
+        },
+        "data.idx",
+        check_data,
+        ("glyphline", "gzip"),
+    ),
+    "npz": Target(
+        {
+            f"{name}-{compression}": npz({"arr_0.npy": npy(values)}, compression)
+            for name, values in (("images", IMAGES), ("labels", LABELS))
+            for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        },
+        "data.npz",
+        check_data,
+        ("glyphline", "zipfile", "numpy.lib"),
+    ),
+    "picture": Target(
+        {kind: picture(kind) for kind in PICTURE_KINDS}
+        | {f"{kind}-RGB": picture(kind, "RGB") for kind in ("PNG", "JPEG", "TIFF", "WEBP")}
+        | {f"{kind}-RGBA": picture(kind, "RGBA") for kind in ("PNG", "TIFF", "WEBP")},
+        "picture",
+        check_picture,
+        ("glyphline", "PIL"),
+    ),
+    "params": Target({"params": PARAMS}, "params.yaml", check_params, ("glyphline", "ruamel")),
+}
+
+
+def mutated(content: bytes, random: Random) -> bytes:
+    """Wrong bytes made of right ones; half of the time what is packed is unpacked first, and sealed again after."""
+    if random.random() < 0.5:
+        return resealed(content, lambda inner: _edited(inner, random))
+    return _edited(content, random)
+
+
+def resealed(content: bytes, edit: Callable[[bytes], bytes]) -> bytes:
+    """The file with its inside edited and compression and checksums right again: what checksums would hide is tested.
+
+    Only the outside where there is no inside to be found.
+    """
+    with suppress(Exception):  # damaged before: there is nothing to unpack
+        if content.startswith(b"\x1f\x8b"):
+            return gzip.compress(edit(zlib.decompressobj(31).decompress(content, LONGEST)), 1, mtime=0)
+        if content.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(archive.infolist()[0]) as member:
+                inner = member.read(LONGEST)
+                entry = archive.infolist()[0]
+            return npz({entry.filename: edit(inner)}, entry.compress_type)
+        if content.startswith(b"\x89PNG"):
+            return _with_right_sums(edit(content))
+    return edit(content)
+
+
+def _with_right_sums(png: bytes) -> bytes:
+    """A PNG with the checksum of each chunk computed anew."""
+    fixed, position = bytearray(png), 8
+    while position + 12 <= len(fixed):
+        (size,) = struct.unpack_from(">I", fixed, position)
+        end = position + 8 + size
+        if end + 4 > len(fixed):
+            break
+        struct.pack_into(">I", fixed, end, zlib.crc32(fixed[position + 4 : end]))
+        position = end + 4
+    return bytes(fixed)
+
+
+def _edited(content: bytes, random: Random) -> bytes:
+    data = bytearray(content)
+    for _ in range(random.choice((1, 1, 2, 4, 8))):
+        # Headers are at the start, and in a zip at the end: that is where most changes matter.
+        reach = random.choice((32, 200, max(len(data), 1)))
+        at = min(random.randrange(reach), len(data))
+        at = len(data) - at if random.random() < 0.2 else at
+        kind = random.randrange(7)
+        if kind == 0 and at < len(data):
+            data[at] ^= 1 << random.randrange(8)
+        elif kind == 1:
+            data[at : at + 1] = random.randbytes(1)
+        elif kind == 2:
+            width = random.choice((1, 2, 4))
+            number = random.choice(INTERESTING) % 256**width
+            data[at : at + width] = number.to_bytes(width, random.choice(("little", "big")))
+        elif kind == 3:
+            del data[at : at + random.choice((1, 2, 4, 64))]
+        elif kind == 4:
+            data[at:at] = random.randbytes(random.choice((1, 2, 4)))
+        elif kind == 5:
+            start = random.randrange(len(data) + 1)
+            data[at:at] = data[start : start + random.randrange(64)]
+        elif random.random() < 0.2:
+            del data[at:]
+    return bytes(data[:LONGEST])
+
+
+class Eavesdropper(logging.Handler):
+    """Keeps what libraries warn of or log, which would appear on the standard error beside our own sentence.
+
+    Kept, not raised: a reader may well take an exception for damage of the file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(f"{record.name} logs: {record.getMessage()}")
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        kept = logging.lastResort, logging.root.handlers
+        logging.lastResort, logging.root.handlers = self, []  # as in a process that has set up no logging
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                warnings.simplefilter("ignore", ReusedAnchorWarning)  # about a file that is read all the same
+                warnings.showwarning = lambda message, *_, **__: self.heard.append(f"{message}")
+                yield
+        finally:
+            logging.lastResort, logging.root.handlers = kept
+
+
+class Tester:
+    """Hands contents to a target's check in a file that stays open: to make a new one would take most of the time."""
+
+    def __init__(self, target: Target, folder: Path) -> None:
+        self.target, self.path = target, folder / target.name
+        self.file = self.path.open("wb", buffering=0)
+        self.libraries = Eavesdropper()
+
+    @contextmanager
+    def ready(self) -> Iterator[Callable[[bytes], bool]]:
+        """Gives `check`, while libraries are listened to and pictures have to be small."""
+        kept = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+        try:
+            with self.file, self.libraries.listening():
+                yield self.check
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
+
+    def check(self, content: bytes) -> bool:
+        """Whether the content is accepted. Raises what the check raises, with the content in a note."""
+        self.file.seek(0)
+        self.file.write(content)
+        self.file.truncate()
+        try:
+            accepted = self.target.check(self.path, content)
+            assert not self.libraries.heard, self.libraries.heard
+        except Exception as error:
+            error.add_note(f"the content was {content!r}")
+            raise
+        return accepted
+
+
+def run(name: str, folder: Path, cases: int, seed: int = 1) -> int:
+    """Check so many cases of the plain engine, in an order that the seed gives; returns how many were accepted."""
+    target, random = TARGETS[name], Random(seed)
+    seeds = list(target.seeds.values())
+    with Tester(target, folder).ready() as check:
+        return sum(check(mutated(seeds[case % len(seeds)], random)) for case in range(cases))
+
+
+def guided(name: str, folder: Path, cases: int) -> None:
+    """Let Atheris make so many cases, guided by the code that each one reaches. Leaves the process: 0 if all held."""
+    import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    target, corpus = TARGETS[name], folder / "corpus"
+    corpus.mkdir()
+    for seed, content in target.seeds.items():
+        (corpus / seed).write_bytes(content)
+
+    def mutate(content: bytes, longest: int, seed: int) -> bytes:
+        def edit(inner: bytes) -> bytes:
+            return bytes(atheris.Mutate(inner, longest))
+
+        return (resealed(content, edit) if Random(seed).random() < 0.5 else edit(content))[:longest]
+
+    Image.init()  # Pillow's plugins are modules too
+    for function in [thing for thing in gc.get_objects() if isinstance(thing, FunctionType)]:
+        if str(function.__module__).startswith(target.modules):
+            atheris.instrument_func(function)
+    limits = [f"-max_len={LONGEST}", "-timeout=60", "-rss_limit_mb=2048", f"-artifact_prefix={folder}/"]
+    options = [f"-runs={cases}", "-print_final_stats=1", *limits, str(corpus)]
+    with Tester(target, folder).ready() as check:
+        atheris.Setup([sys.argv[0], *options], lambda content: check(content) and None, custom_mutator=mutate)
+        atheris.Fuzz()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=__doc__.partition("\n")[0])
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1, help="of the plain engine")
+    parser.add_argument("--guided", action="store_true", help="by Atheris, which this Python has to have")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.guided:
+            guided(arguments.target, Path(folder), arguments.cases)
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        accepted = run(arguments.target, Path(folder), arguments.cases, arguments.seed)
+        print(f"{arguments.target}: {arguments.cases:,} cases of which {accepted:,} were right")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What holds of all that learns, of every variant: it can memorise, it starts from nothing, chance stays chance."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from glyphline import networks
+from glyphline.images import normalise, one_hot, split
+from glyphline.params import Augmentation, Variant, load_params, tuned_variant
+from glyphline.scoring import cross_entropy
+from glyphline.training import Examples
+from tests.conftest import REPOSITORY, Labelled
+from tests.test_training import fit
+
+IMAGE = (28, 28, 1)
+CLASSES = 10
+QUICK = ("mlp", "convnet", "fast", "tuned")  # every kind of layer is in one of them
+
+
+def variants() -> dict[str, Variant]:
+    """Those of params.yaml, and the one that the search found."""
+    params = load_params(REPOSITORY / "params.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        return dict(params.variants) | ({"tuned": tuned_variant(params)} if params.search else {})
+
+
+VARIANTS = variants()
+
+
+def each(quick: tuple[str, ...] = ()) -> list[Any]:
+    """The names of all variants, for pytest; all but the quick ones are long."""
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.long) for name in VARIANTS]
+
+
+def some(labelled: Labelled, count: int) -> Examples:
+    """So many digits, of all classes."""
+    images, labels = (values[:: len(values) // count][:count] for values in labelled)
+    return Examples(normalise(images), one_hot(labels, CLASSES))
+
+
+@pytest.mark.parametrize("name", each(QUICK))
+def test_a_variant_memorises_32_digits(name: str, digits: Labelled) -> None:
+    """With all that is its own but augmentation, by which a digit would be another one in every epoch.
+
+    Dropout, L2 penalty, weight decay and label smoothing are on; what was learnt is judged with dropout off.
+    """
+    few = some(digits, 32)
+    changes = {"epochs": 40, "batch_size": 8, "augmentation": Augmentation(), "early_stopping": None}
+    network, _ = fit(VARIANTS[name].model_copy(update=changes), few, few)
+    np.testing.assert_array_equal(network(few.images).numpy().argmax(axis=1), few.labels.argmax(axis=1))
+
+
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("class_count", [10, 49])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_untrained_network_has_the_loss_of_one_that_knows_nothing(
+    name: str, class_count: int, digits: Labelled
+) -> None:
+    """The cross-entropy is ln(classes) plus what random weights make of it, within four standard deviations.
+
+    The weights w_k of the last layer are independent, of mean 0 and variance v = 2 / (features + classes) (Glorot), so
+    that for an image with features h the logits are independent, of variance s2 = v |h|^2. Of ln(mean_k exp(z_k)) - z_y
+    the expectation over the weights is, to the second order, s2 / 2 (1 - 1/classes), half the expected variance of the
+    logits, which itself varies as one of (classes - 1) degrees of freedom; the first order is the sum over the classes
+    of w_k times what the features differ by. Higher orders are left out; s2^2 bounds them, as s2 is below 1.
+    """
+    import keras
+
+    images, labels = digits[0][::10], digits[1][::10]
+    network = networks.build(VARIANTS[name], IMAGE, class_count, steps=100)
+    features = keras.Model(network.inputs[0], network.layers[-1].input)(normalise(images)).numpy().astype(np.float64)
+    v = 2 / (features.shape[1] + class_count)
+    s2 = v * float((features**2).sum(axis=1).mean())
+    pulls = one_hot(labels, class_count).T @ features / len(labels) - features.mean(axis=0) / class_count
+    first_order = math.sqrt(v * float((pulls**2).sum()))
+    excess = s2 / 2 * (1 - 1 / class_count)
+    second_order = excess * math.sqrt(2 / (class_count - 1))
+    assert s2 < 1, "no class is much likelier than another"
+    found = cross_entropy(labels, network(normalise(images)).numpy()) - math.log(class_count)
+    assert abs(found - excess) < 4 * math.hypot(first_order, second_order) + s2**2
+
+
+@pytest.mark.parametrize("name", each(quick=("convnet",)))
+def test_where_there_is_nothing_to_learn_the_validation_accuracy_is_chance(name: str, digits: Labelled) -> None:
+    """Labels are permuted over all images before the split, so that only a leak could tell those of one part.
+
+    Whatever the network answers, each of its answers on the validation split is then right with probability 1/10.
+    """
+    images, labels = digits
+    labels = np.random.default_rng(5).permutation(labels)
+    train, validation = (
+        Examples(normalise(images[part]), one_hot(labels[part], CLASSES)) for part in split(labels, 0.5, seed=3)
+    )
+    variant = VARIANTS[name].model_copy(update={"epochs": 2, "batch_size": 50, "early_stopping": None})
+    _, history = fit(variant, train, validation)
+    right = round(history["validation_accuracy"].iloc[-1] * len(validation.labels))
+    low, high = stats.binom.interval(0.9999, len(validation.labels), 1 / CLASSES)
+    assert low <= right <= high
+
+
+@pytest.mark.parametrize("name", each())
+def test_the_same_seed_gives_a_variant_the_same_weights_and_another_seed_others(name: str, digits: Labelled) -> None:
+    few = some(digits, 64)
+    variant = VARIANTS[name].model_copy(update={"epochs": 1, "batch_size": 16})
+    first, again, other = (fit(variant, few, few, seed=seed)[0].get_weights() for seed in (1, 1, 2))
+    for weights, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(weights, same)
+    kernels = [number for number, weights in enumerate(first) if weights.ndim > 1]
+    assert not [number for number in kernels if np.array_equal(first[number], other[number])]
+
+
+ORDERS = """
+import numpy as np
+from glyphline import training
+training.make_deterministic(1)
+positions = np.arange(50, dtype=np.float32).reshape(50, 1, 1, 1)
+dataset = training.batches(training.Examples(positions, np.ones((50, 1), np.float32)), 8, shuffle_seed=1)
+for epoch in range(3):
+    print([int(image) for images, _ in dataset for image in images.numpy().ravel()])
+"""
+
+
+@pytest.mark.long
+def test_the_batches_come_in_the_same_order_in_every_process_and_in_another_in_every_epoch() -> None:
+    """tests/test_training.py, TestBatches, holds the same within a process."""
+    first, again = (
+        subprocess.run([sys.executable, "-c", ORDERS], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert first.stdout == again.stdout
+    assert len(set(first.stdout.splitlines())) == 3

@@ -1,0 +1,127 @@
+"""What comes from elsewhere: every package is locked by its digest, and what is downloaded is data, never run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline.datasets import K49, MNIST, Dataset
+from stages import download
+from tests.conftest import REPOSITORY
+from tests.stages.test_download import made_up, random_data
+
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+DIGESTS: dict[str, str] = PROJECT["tool"]["glyphline"]["locks"]
+ENTRY = re.compile(r"([a-z0-9-]+)==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
+
+
+def changed_locks(root: Path, digests: dict[str, str]) -> list[str]:
+    """A sentence for each lock file that is not the one whose digest pyproject.toml holds."""
+    return [
+        f"{name}: its sha256 is not the one in pyproject.toml; run: make lock"
+        for name, digest in digests.items()
+        if hashlib.sha256((root / name).read_bytes()).hexdigest() != digest
+    ]
+
+
+def test_no_lock_changes_without_pyproject_toml() -> None:
+    assert changed_locks(REPOSITORY, DIGESTS) == []
+    assert {path.name for path in REPOSITORY.glob("*.lock")} - {"dvc.lock"} == set(DIGESTS)
+
+
+def test_a_changed_lock_is_noticed(tmp_path: Path) -> None:
+    for name in DIGESTS:
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    assert changed_locks(tmp_path, DIGESTS) == []
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(lock.read_text(encoding="utf-8").replace("sha256:0", "sha256:1", 1), encoding="utf-8")
+    (sentence,) = changed_locks(tmp_path, DIGESTS)
+    assert sentence.startswith("requirements.lock: ")
+    assert sentence.endswith("make lock")
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_a_lock_holds_versions_with_their_digests_and_nothing_else(name: str) -> None:
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    rest = re.sub(r"^ +#.*\n", "", ENTRY.sub("", text), flags=re.MULTILINE)
+    assert rest == "", "neither an address nor an option nor a package without a digest"
+
+
+def test_every_package_that_pyproject_toml_names_is_locked() -> None:
+    groups: dict[str, list[str]] = PROJECT["dependency-groups"]
+    asked = {"requirements.lock": PROJECT["project"]["dependencies"] + groups["dev"]}
+    asked |= {f"{group}.lock": names for group, names in groups.items() if group != "dev"}
+    assert set(asked) == set(DIGESTS)
+    for name, requirements in asked.items():
+        locked = {match[1] for match in ENTRY.finditer((REPOSITORY / name).read_text(encoding="utf-8"))}
+        assert {re.split(r"[^a-z0-9.-]", line)[0].replace(".", "-") for line in requirements} <= locked, name
+
+
+def test_what_is_installed_is_checked_against_the_locks() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    installs = re.findall(r"^.*pip install.*$", makefile, re.MULTILINE)
+    assert len(installs) == 4
+    for line in installs:
+        assert "--require-hashes" in line or "--no-deps --no-build-isolation --editable ." in line, line
+
+
+RUN = ("exec", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.", "marshal.", "pickle.")
+LOADED = ("ctypes.", "code.__new__", "import", "function.__new__")
+heard: list[tuple[str, tuple[Any, ...]]] | None = None
+
+
+def note(event: str, arguments: tuple[Any, ...]) -> None:
+    if heard is not None and event.startswith((*RUN, *LOADED, "compile", "open")):
+        heard.append((event, arguments))
+
+
+@pytest.fixture
+def audited() -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+    """What Python's audit hooks tell from here on."""
+    global heard  # noqa: PLW0603 - a hook cannot be removed
+    if heard is None:
+        sys.addaudithook(note)
+    heard = []
+    yield heard
+    heard = []
+
+
+@pytest.mark.parametrize("record", [K49, MNIST], ids=lambda record: record.name)
+def test_nothing_that_was_downloaded_is_run(
+    record: Dataset, world: Path, audited: list[tuple[str, tuple[Any, ...]]]
+) -> None:
+    for attempt in ("once, by which every module is imported", "again"):
+        classes = len(record.class_names)
+        parts = random_data(2 * classes, classes, seed=1), random_data(classes, classes, seed=2)
+        dataset = made_up(record, world / attempt / record.name, *parts)
+        audited.clear()
+        read = download.read_dataset(dataset, str(world / attempt), world / attempt / "downloads")
+    events = list(audited)
+    np.testing.assert_array_equal(read[0][0], parts[0][0])
+    assert sum(event == "open" and "downloads" in str(arguments[0]) for event, arguments in events) >= 4
+    assert [(event, arguments) for event, arguments in events if event.startswith((*RUN, *LOADED))] == []
+    # NumPy parses an npz member's header into a syntax tree, of which it takes literals alone; nothing executes it.
+    sources = [
+        bytes(arguments[0] or b"", "latin-1") if isinstance(arguments[0], str) else arguments[0]
+        for event, arguments in events
+        if event == "compile"
+    ]
+    assert all(
+        re.fullmatch(rb"\{'descr': '\|u1', 'fortran_order': False, 'shape': \([\d, ]+\), \} *\n?", source)
+        for source in sources
+    )
+
+
+def test_the_audit_would_hear_of_a_downloaded_pickle(world: Path, audited: list[tuple[str, tuple[Any, ...]]]) -> None:
+    np.save("data.npy", np.array([Path()], dtype=object))
+    audited.clear()
+    np.load("data.npy", allow_pickle=True)
+    assert "pickle.find_class" in [event for event, _ in audited]
