@@ -1,0 +1,147 @@
+"""SIGKILL at any moment of a run, and the next run ends as if nothing had happened, byte for byte.
+
+The tests are in the order of the stages and build on each other.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from ruamel.yaml import YAML
+
+from tests.guarantees.conftest import RUNNING, differing
+from tests.pipeline.conftest import Clone, start_repository
+from tests.search.conftest import wait_until
+
+pytestmark = pytest.mark.long
+
+STAGES = ("check", "download", "preprocess", "train@mlp", "tune", "train_tuned", "evaluate", "plot", "report")
+KILLS = 4  # of each stage, the last of them when the stage is done and DVC puts its outputs away
+CACHING_SECONDS = 0.5  # in which DVC does so, about
+
+
+@pytest.fixture(scope="module")
+def victim(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The commit that the finished repository was run from, nothing run yet."""
+    root = tmp_path_factory.mktemp("victim") / "clone"
+    shutil.copytree(finished.root, root, ignore=shutil.ignore_patterns(".git", "tmp", "cache", "runs"))
+    for path in ("dvc.lock", "metrics", "models", "data", "plots", "report"):
+        shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
+    return start_repository(root)
+
+
+@pytest.fixture(scope="module")
+def seconds(finished: Clone) -> dict[str, float]:
+    """About what each stage took with all that DVC does around it: what a blow is aimed by."""
+    ends = [(finished.root / f"runs/{stage}.json").stat().st_mtime for stage in STAGES]
+    begin = (finished.root / "params.yaml").stat().st_mtime
+    return {stage: end - start for stage, start, end in zip(STAGES, [begin, *ends], ends, strict=False)}
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if text in line:
+            return
+
+
+def strike(clone: Clone, stage: str, after: str, delay: float, group: bool = True) -> bool:
+    """Kill a run of the stage `delay` seconds after it says `after`; whether it was still there to be killed.
+
+    `group` kills all that DVC started, too; else they are left alone in the world.
+    """
+    done = (clone.root / "dvc.lock").is_file() and f"  {stage}:\n" in clone.read("dvc.lock")
+    which = ("--force", "--single-item", stage) if done else (stage,)
+    process = clone.start("dvc", "repro", *which, apart=True, PYTHONUNBUFFERED="1")
+    said = "".join(lines_until(process, f"Running stage '{stage}'"))
+    assert RUNNING.findall(said)[-1:] == [stage], said
+    said += "".join(lines_until(process, after))
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        if group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return process.returncode != 0
+
+
+def at_work(clone: Clone) -> list[str]:
+    """The command lines of the processes that run in a clone."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == clone.root and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def entry(clone: Clone, stage: str) -> object:
+    """What dvc.lock says of a stage: the digests of all that it read and wrote."""
+    return YAML(typ="safe").load(clone.read("dvc.lock"))["stages"][stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_killed_anywhere_is_right_in_the_next_run(
+    finished: Clone, victim: Clone, seconds: dict[str, float], stage: str
+) -> None:
+    chance = random.Random(f"kills of {stage}")
+    killed = 0
+    for _ in range(KILLS - 1):
+        killed += strike(victim, stage, f"Running stage '{stage}'", chance.uniform(0, 0.8 * seconds[stage]))
+        wait_until(lambda: not at_work(victim), f"nothing of {stage} is left")
+    killed += strike(victim, stage, "Updating lock file", chance.uniform(0, CACHING_SECONDS))
+    assert killed >= KILLS - 2, "the blows come too late"
+    victim.dvc("repro", stage)
+    assert entry(victim, stage) == entry(finished, stage)
+
+
+def test_after_all_these_kills_every_byte_is_that_of_an_uninterrupted_run(finished: Clone, victim: Clone) -> None:
+    victim.dvc("repro")
+    assert differing(finished, victim) == []
+    assert "Data and pipelines are up to date." in victim.dvc("status").stdout
+    assert not list(victim.root.rglob("*.partial")), "half-written files"
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "train@mlp", "tune", "evaluate"])
+def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
+    finished: Clone, victim: Clone, seconds: dict[str, float], stage: str
+) -> None:
+    if stage == "tune":
+        shutil.rmtree(victim.root / "runs/search")  # it would go on from trials that are done
+    delay = random.Random(f"orphans of {stage}").uniform(0.2, 0.6) * seconds[stage]
+    assert strike(victim, stage, f"Running stage '{stage}'", delay, group=False)
+    assert at_work(victim), "nothing outlived it"
+    output = victim.dvc("repro", "--force", "--single-item", stage).stdout
+    assert "Traceback" not in output
+    wait_until(lambda: not at_work(victim), f"nothing of {stage} is left")
+    victim.dvc("repro")
+    assert differing(finished, victim) == []
+
+
+def test_a_killed_search_takes_its_workers_with_it(finished: Clone, victim: Clone) -> None:
+    shutil.rmtree(victim.root / "runs/search")
+    process = victim.start("dvc", "repro", "--force", "--single-item", "tune", PYTHONUNBUFFERED="1")
+    said = "".join(lines_until(process, "1 of 2 done"))
+    found = [each for each in psutil.Process(process.pid).children(recursive=True) if "stages.tune" in each.cmdline()]
+    assert found, said
+    assert any("glyphline.search.trial" in command for command in at_work(victim))
+    found[-1].kill()
+    process.communicate()
+    assert process.returncode != 0
+    wait_until(lambda: not at_work(victim), "the workers are gone")
+    victim.dvc("repro")
+    assert differing(finished, victim) == []
