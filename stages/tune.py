@@ -55,9 +55,9 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def search_and_write(path: Path, search: Search, seed: int, splits: Splits) -> None:
-    """Bring the study at `path` to its end and write what dvc.yaml declares. Raises GlyphlineError."""
-    study = open_study(path, search, seed)
+def search_and_write(study_path: Path, search: Search, seed: int, splits: Splits) -> None:
+    """Bring a study to its end and write what dvc.yaml declares. Raises GlyphlineError."""
+    study = open_study(study_path, search, seed)
     accidents = {} if is_done(study, search) else run(study, search, seed, splits)
     table = trials_table(study, search.trials, search.space, accidents)
     best = winner(table)

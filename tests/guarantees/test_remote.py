@@ -44,6 +44,7 @@ def test_a_repro_that_pulls_as_it_goes_runs_nothing(pushed: Clone, tmp_path: Pat
     assert clone.git("status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_without_a_pull_a_fresh_clone_runs_everything_and_gets_the_same(pushed: Clone, tmp_path: Path) -> None:
     clone = fresh_clone(pushed, tmp_path / "clone")
     clone.dvc("repro", "report")

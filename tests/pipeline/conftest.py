@@ -41,7 +41,7 @@ class Clone:
 
     def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone; its two outputs come back as one text in `stdout`."""
-        process = self.start(*command, **variables)
+        process = self.start(*command, apart=False, **variables)
         output, _ = process.communicate()
         result = subprocess.CompletedProcess(command, process.returncode, output)
         if check and result.returncode:
