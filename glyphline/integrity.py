@@ -79,7 +79,10 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
             pipeline = _read(repo)
         except _READING_ERRORS as error:
             return wrong_values or [_unreadable(error)]
-        return [*wrong_values, *_sentences(_findings(pipeline))]
+        try:
+            return [*wrong_values, *_sentences(_findings(pipeline))]
+        except NotImplementedError:  # of DVC's, which has no word for it
+            return [*wrong_values, _unreadable(DvcException(f"{LOCK}: a hash in it is none that DVC knows"))]
 
 
 def _in_params(repo: Any) -> list[str]:

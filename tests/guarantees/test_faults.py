@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,18 @@ def outs(clone: Clone, stage: str) -> list[dict[str, str | int]]:
     return found
 
 
+def in_store(store: Path, digest: str) -> Path:
+    return store / "files/md5" / digest[:2] / digest[2:]
+
+
+def cached(clone: Clone, stage: str) -> list[str]:
+    """The paths of what DVC's cache holds of a stage's outputs."""
+    found = [in_store(Path(".dvc/cache"), str(out["md5"])) for out in outs(clone, stage)]
+    for listing in [path for path in found if path.suffix == ".dir"]:
+        found += [in_store(Path(".dvc/cache"), file["md5"]) for file in json.loads(clone.read(str(listing)))]
+    return [str(path) for path in found if (clone.root / path).is_file()]
+
+
 def said_when_failing(output: str) -> str:
     """What was said up to the end of the command that was to fail."""
     said, _, rest = output.partition(ENDED)
@@ -106,7 +119,7 @@ def disk_fills_up(finished: Clone, tmp_path: Path, stage: str, share: float) -> 
     room = int(share * sum(int(out["size"]) for out in written))
     disk, after = tmp_path / "disk", tmp_path / "after"
     disk.mkdir()
-    deleted = " ".join([".dvc/cache", "runs/search", *(str(out["path"]) for out in written)])
+    deleted = " ".join(["runs/search", *(str(out["path"]) for out in written), *cached(finished, stage)])
     arguments = (str(finished.root), str(disk), stage, str(room), deleted, str(after))
     result = finished.run(*UNSHARE, "sh", "-c", FULL_DISK, "sh", *arguments)
     assert "No space left on device" in said_when_failing(result.stdout)
@@ -130,6 +143,8 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(
     finished: Clone, tmp_path: Path, folder: str, stage: str
 ) -> None:
     clone = finished.copy(tmp_path / "clone")
+    for path in cached(finished, stage):
+        (clone.root / path).unlink()
     result = clone.run(*UNSHARE, "sh", "-c", READ_ONLY, "sh", str(clone.root), folder, stage)
     assert "Read-only file system" in said_when_failing(result.stdout)
     own = {str(out["path"]) for out in outs(finished, stage)}
@@ -150,10 +165,6 @@ def flip_a_bit(path: Path) -> None:
     os.utime(path, ns=times)
 
 
-def in_store(store: Path, digest: str) -> Path:
-    return store / "files/md5" / digest[:2] / digest[2:]
-
-
 def verify(clone: Clone) -> subprocess.CompletedProcess[str]:
     return clone.run(sys.executable, "-m", "glyphline.integrity", check=False)
 
@@ -164,12 +175,12 @@ def test_damage_in_the_cache_is_found_and_mended(finished: Clone, tmp_path: Path
     (stage,) = [name for name in STAGES if path in [out["path"] for out in outs(finished, name)]]
     if (clone.root / path).is_dir():
         listing = in_store(clone.root / ".dvc/cache", next(str(o["md5"]) for o in outs(clone, stage)))
-        entry = YAML(typ="safe").load(listing)[0]
+        entry = json.loads(listing.read_text(encoding="utf-8"))[0]
         file, digest = f"{path}/{entry['relpath']}", entry["md5"]
     else:
         file, digest = path, next(str(out["md5"]) for out in outs(clone, stage) if out["path"] == path)
-    cached = in_store(clone.root / ".dvc/cache", digest)
-    flip_a_bit(cached)
+    copy = in_store(clone.root / ".dvc/cache", digest)
+    flip_a_bit(copy)
     (clone.root / file).unlink()
     assert RUNNING.findall(clone.dvc("repro").stdout) == [], "DVC takes it from the cache as it is"
     assert differing(finished, clone) == [file]
@@ -178,11 +189,11 @@ def test_damage_in_the_cache_is_found_and_mended(finished: Clone, tmp_path: Path
     assert result.returncode == 1
     assert result.stdout.splitlines() == [
         f"{file}: it is not what {stage} wrote; delete it, then run: dvc repro",
-        f"{cached.relative_to(clone.root)}: damaged: its bytes are not those of {file}, which {stage} wrote; "
+        f"{copy.relative_to(clone.root)}: damaged: its bytes are not those of {file}, which {stage} wrote; "
         "delete it, then run: dvc repro",
     ]
     (clone.root / file).unlink()
-    cached.unlink()
+    copy.unlink()
     assert RUNNING.findall(clone.dvc("repro").stdout) == [stage]
     assert differing(finished, clone) == []
     assert verify(clone).returncode == 0
