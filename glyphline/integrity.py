@@ -7,6 +7,7 @@ can any revision without checking it out. The data that are there are read in fu
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -74,7 +75,7 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
     except DvcException as error:
         raise GlyphlineError(f"{repository}: {_words(error)}") from None
     with repo:
-        wrong_values = _in_params(repo)
+        wrong_values = [*_in_the_way(repo), *_in_params(repo)]
         try:
             pipeline = _read(repo)
         except _READING_ERRORS as error:
@@ -83,6 +84,18 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
             return [*wrong_values, *_sentences(_findings(pipeline))]
         except NotImplementedError:  # of DVC's, which has no word for it
             return [*wrong_values, _unreadable(DvcException(f"{LOCK}: a hash in it is none that DVC knows"))]
+
+
+def _in_the_way(repo: Any) -> list[str]:
+    """The file in which DVC notes who is at work, where it was killed while it wrote it: it does nothing more then."""
+    path = Path(repo.tmp_dir or "") / "rwlock"
+    if isinstance(repo.fs, LocalFileSystem) and path.is_file():
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            shown = path.relative_to(repo.root_dir).as_posix()
+            return [f"{shown}: DVC was killed while it wrote this; {DELETE}"]
+    return []
 
 
 def _in_params(repo: Any) -> list[str]:

@@ -15,6 +15,8 @@ import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from glyphline import paths, stage, training
 from glyphline.errors import GlyphlineError, ParamsError
@@ -36,7 +38,11 @@ def main() -> None:
     splits = read_splits()
     path = paths.study(digest(search, params.seed, splits.digest, versions()))
     with alone(path.with_suffix(".lock")):
-        search_and_write(path, search, params.seed, splits)
+        try:
+            search_and_write(path, search, params.seed, splits)
+        except (OperationalError, StorageInternalError) as error:
+            cause = error if isinstance(error, OperationalError) else error.__cause__
+            raise GlyphlineError(f"{path}: {getattr(cause, 'orig', cause)}; what is done is kept") from None
 
 
 @contextmanager
