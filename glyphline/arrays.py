@@ -1,7 +1,8 @@
-"""`.npz` files with the same bytes for the same arrays, whatever the version of Python."""
+"""`.npy` and `.npz` files with the same bytes for the same arrays, which say why they cannot be written."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,3 +23,13 @@ def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w") as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write one array, for np.load, as np.save does; raises the system's own OSError where it cannot.
+
+    np.save lets the array write itself, which tells of a full disk by how many items are missing.
+    """
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    path.write_bytes(content.getvalue())

@@ -1,12 +1,13 @@
 """What is wrong between params.yaml, dvc.yaml, dvc.lock and the files in git.
 
 DVC tells it from the files alone: nothing is run, and no data has to be there. So a fresh clone can be judged, and so
-can any revision without checking it out.
+can any revision without checking it out. The data that are there are read in full.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.params import parse_params, parse_yaml
 
 REBUILD = "run: dvc repro, and commit dvc.lock and metrics/"
+DELETE = "delete it, then run: dvc repro"
 PIPELINE, LOCK = "dvc.yaml", "dvc.lock"
 STAGES_NAMED = 3  # at most, in one sentence: a module may concern every stage there is
 # What ruamel.yaml lets through besides DVC's own: a thirteenth month, 5,000 digits, thousands of brackets.
@@ -64,7 +66,8 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
     A sentence names the file and the stages, and says what to do. Wrong is: a dvc.yaml or dvc.lock that DVC cannot
     read; a params.yaml against its schema; a dvc.lock that holds other stages, commands, values, code, dependencies or
     outputs than there are now; a stage that ran with something else than the stage before it wrote; a metric in git
-    that is missing or is not what its stage wrote. Raises GlyphlineError where there is no DVC repository or no such
+    that is missing or is not what its stage wrote; and in the working tree, an output or its copy in DVC's cache that
+    is there and is not what its stage wrote. Raises GlyphlineError where there is no DVC repository or no such
     revision.
     """
     try:
@@ -72,12 +75,27 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
     except DvcException as error:
         raise GlyphlineError(f"{repository}: {_words(error)}") from None
     with repo:
-        wrong_values = _in_params(repo)
+        wrong_values = [*_in_the_way(repo), *_in_params(repo)]
         try:
             pipeline = _read(repo)
         except _READING_ERRORS as error:
             return wrong_values or [_unreadable(error)]
-        return [*wrong_values, *_sentences(_findings(pipeline))]
+        try:
+            return [*wrong_values, *_sentences(_findings(pipeline))]
+        except NotImplementedError:  # of DVC's, which has no word for it
+            return [*wrong_values, _unreadable(DvcException(f"{LOCK}: a hash in it is none that DVC knows"))]
+
+
+def _in_the_way(repo: Any) -> list[str]:
+    """The file in which DVC notes who is at work, where it was killed while it wrote it: it does nothing more then."""
+    path = Path(repo.tmp_dir or "") / "rwlock"
+    if isinstance(repo.fs, LocalFileSystem) and path.is_file():
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            shown = path.relative_to(repo.root_dir).as_posix()
+            return [f"{shown}: DVC was killed while it wrote this; {DELETE}"]
+    return []
 
 
 def _in_params(repo: Any) -> list[str]:
@@ -127,6 +145,8 @@ def _findings(pipeline: Pipeline) -> Iterator[Finding]:
             yield from _other_values(stage, pipeline.lock[stage.name].get("params", {}))
             yield from _other_than_written(stage, pipeline.outs)
             yield from _other_files(stage, pipeline)
+            if isinstance(pipeline.repo.fs, LocalFileSystem):
+                yield from _other_bytes(stage)
         else:
             yield Finding(LOCK, "it lacks {stages} of dvc.yaml", REBUILD, stage.name)
     for name in sorted(pipeline.lock.keys() - {stage.name for stage in pipeline.stages}):
@@ -226,6 +246,43 @@ def _other_file(entry: Entry, what: str, advice: str) -> Iterator[Finding]:
         yield Finding(file, what, advice, stage)
     elif entry.hash_name == "md5" and entry.isfile() and entry.fs.size(entry.fs_path) != entry.meta.size:
         yield Finding(LOCK, f"it has another size for {file} of {{stages}} than the file", REBUILD, stage)
+
+
+def _other_bytes(stage: Stage) -> Iterator[Finding]:
+    """What the stage wrote, where it lies and in DVC's cache, against its digests.
+
+    DVC does not read a file again whose time and size it knows, nor one in its cache that is read-only: it restores a
+    damaged one, and calls it up to date.
+    """
+    for out in stage.outs:
+        if not out.use_cache or not out.hash_info:
+            continue
+        for path, digest in _digests(out):
+            if _is_other(path, digest, out):
+                yield Finding(_shown(path, out), "it is not what {stages} wrote", DELETE, stage.name)
+            cached = out.cache.oid_to_path(digest)
+            if _is_other(cached, digest, out):
+                what = f"damaged: its bytes are not those of {_shown(path, out)}, which {{stages}} wrote"
+                yield Finding(_shown(cached, out), what, DELETE, stage.name)
+
+
+def _digests(out: Entry) -> Iterator[tuple[str, str]]:
+    """The path and the digest of an output, and of each file in it as far as DVC's cache tells."""
+    yield out.fs_path, out.hash_info.value
+    listing = out.cache.oid_to_path(out.hash_info.value)
+    if out.hash_info.isdir and out.fs.isfile(listing) and not _is_other(listing, out.hash_info.value, out):
+        for key, _, digest in Tree.load(out.cache, out.hash_info, hash_name=out.hash_name):
+            yield out.fs.join(out.fs_path, *key), digest.value
+
+
+def _is_other(path: str, digest: str, out: Entry) -> bool:
+    """Whether there is a file of other bytes. A folder's digest is that of its listing in DVC's cache."""
+    found = hash_file(path, out.fs, out.hash_name)[1].value if out.fs.isfile(path) else None
+    return found is not None and found != digest.removesuffix(".dir")
+
+
+def _shown(path: str, out: Entry) -> str:
+    return Path(out.fs.relpath(path, out.repo.root_dir)).as_posix()
 
 
 def _digest_with_unix_lines(entry: Entry) -> str | None:

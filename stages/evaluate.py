@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from glyphline import paths, scoring, stage, training
-from glyphline.arrays import save_arrays
+from glyphline.arrays import save_array, save_arrays
 from glyphline.errors import GlyphlineError
 from glyphline.images import normalise
 from glyphline.params import load_params
@@ -39,7 +39,7 @@ def main() -> None:
 
         folder = paths.EVALUATION / name
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "probabilities.npy", probabilities)
+        save_array(folder / "probabilities.npy", probabilities)
         scoring.confusion_table(labels, probabilities, class_names).to_csv(folder / "confusion.csv")
         worst = scoring.worst_errors(labels, probabilities, WORST_ERRORS)
         save_arrays(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths, stage
+from glyphline.arrays import save_array
 from glyphline.images import Indices, normalise, one_hot, split, subset
 from glyphline.params import load_params
 
@@ -34,12 +35,13 @@ def save_split(
 ) -> None:
     """Write images.npy, (n, 28, 28, 1) float32 0-1, and labels.npy, (n, class_count) float32 one-hot."""
     folder.mkdir(parents=True, exist_ok=True)
-    shape = (len(positions), *images.shape[1:], 1)
-    prepared = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.float32, shape=shape)
-    for start in range(0, len(positions), CHUNK):
-        prepared[start : start + CHUNK] = normalise(images[positions[start : start + CHUNK]])
-    prepared.flush()
-    np.save(folder / "labels.npy", one_hot(labels[positions], class_count))
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(positions), *images.shape[1:], 1)}
+    # Not as a memory map: there a full disk is a bus error, which nobody can catch.
+    with (folder / "images.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(positions), CHUNK):
+            file.write(normalise(images[positions[start : start + CHUNK]]).tobytes())
+    save_array(folder / "labels.npy", one_hot(labels[positions], class_count))
 
 
 if __name__ == "__main__":

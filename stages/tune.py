@@ -4,13 +4,19 @@ Killed in the middle, the next run goes on from there. Where the trials run chan
 """
 
 import argparse
+import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from glyphline import paths, stage, training
 from glyphline.errors import GlyphlineError, ParamsError
@@ -30,9 +36,35 @@ def main() -> None:
     if search is None:
         raise ParamsError(f"{paths.PARAMS}: search: this section is missing; docs/search.md says what it holds")
     splits = read_splits()
-    study = open_study(paths.study(digest(search, params.seed, splits.digest, versions())), search, params.seed)
+    path = paths.study(digest(search, params.seed, splits.digest, versions()))
+    with alone(path.with_suffix(".lock")):
+        try:
+            search_and_write(path, search, params.seed, splits)
+        except (OperationalError, StorageInternalError) as error:
+            cause = error if isinstance(error, OperationalError) else error.__cause__
+            raise GlyphlineError(f"{path}: {getattr(cause, 'orig', cause)}; what is done is kept") from None
 
-    accidents = {} if is_done(study, search) else run(study, search, params.seed, splits)
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the file at `path` in the same way, and hold it.
+
+    Two in one study would end each other's trials. A search outlives its `dvc repro` where that is killed alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("the same search is running already; waiting for its end", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def search_and_write(study_path: Path, search: Search, seed: int, splits: Splits) -> None:
+    """Bring a study to its end and write what dvc.yaml declares. Raises GlyphlineError."""
+    study = open_study(study_path, search, seed)
+    accidents = {} if is_done(study, search) else run(study, search, seed, splits)
     table = trials_table(study, search.trials, search.space, accidents)
     best = winner(table)
     if best is None:

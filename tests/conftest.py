@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tests.pipeline.conftest import Clone
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -101,3 +105,19 @@ def deterministic() -> None:
     from glyphline import training
 
     training.make_deterministic(1234)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A repository with one small variant, run once and committed. To be copied or cloned, not to be written to."""
+    from tests.pipeline.conftest import copy_tree, shrink, start_repository
+
+    root = tmp_path_factory.mktemp("finished")
+    copy_tree(root)
+    shrink(root / "params.yaml", variants=("mlp",))
+    (root / "dvc.lock").unlink()
+    shutil.rmtree(root / "metrics")
+    repository = start_repository(root)
+    repository.dvc("repro")
+    repository.commit("Run it")
+    return repository

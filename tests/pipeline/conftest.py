@@ -26,8 +26,8 @@ class Clone:
 
     root: Path
 
-    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a command in the clone, its two outputs as one pipe."""
+    def start(self, *command: str, apart: bool = False, **variables: str) -> subprocess.Popen[str]:
+        """Start a command in the clone, its two outputs as one pipe; if `apart`, in a process group of its own."""
         executables = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
             command,
@@ -36,11 +36,12 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=apart,
         )
 
     def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone; its two outputs come back as one text in `stdout`."""
-        process = self.start(*command, **variables)
+        process = self.start(*command, apart=False, **variables)
         output, _ = process.communicate()
         result = subprocess.CompletedProcess(command, process.returncode, output)
         if check and result.returncode:
@@ -55,6 +56,10 @@ class Clone:
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text(encoding="utf-8")
+
+    def copy(self, destination: Path) -> Clone:
+        """The same again, with a DVC cache of its own."""
+        return Clone(shutil.copytree(self.root, destination, symlinks=True))
 
     def commit(self, message: str) -> None:
         self.git("add", "--all")

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from glyphline.integrity import problems
-from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
+from tests.pipeline.conftest import Clone
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A repository with one variant, run once and committed."""
-    root = tmp_path_factory.mktemp("small")
-    copy_tree(root)
-    shrink(root / "params.yaml", variants=("mlp",))
-    (root / "dvc.lock").unlink()
-    shutil.rmtree(root / "metrics")
-    small = start_repository(root)
-    small.dvc("repro")
-    small.commit("Run it")
-    return small
+def small(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the finished repository that may be changed."""
+    return finished.copy(tmp_path_factory.mktemp("small") / "clone")
 
 
 def test_nothing_is_wrong_after_a_run(small: Clone) -> None:

@@ -1,0 +1,25 @@
+"""What the tests of what Glyphline guarantees have in common."""
+
+from __future__ import annotations
+
+import re
+
+from ruamel.yaml import YAML
+
+from tests.pipeline.conftest import Clone
+
+RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
+
+
+def results(clone: Clone) -> dict[str, bytes]:
+    """dvc.lock and every file in every output that it names, by path; an empty folder has no file."""
+    lock = YAML(typ="safe").load(clone.read("dvc.lock"))
+    outs = [clone.root / out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    files = [file for out in outs for file in ([out] if out.is_file() else out.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(clone.root)): file.read_bytes() for file in [clone.root / "dvc.lock", *files]}
+
+
+def differing(one: Clone, other: Clone) -> list[str]:
+    """The paths in which the results of two repositories are not the same byte for byte."""
+    left, right = results(one), results(other)
+    return [path for path in sorted(left.keys() | right.keys()) if left.get(path) != right.get(path)]

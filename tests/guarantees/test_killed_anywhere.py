@@ -1,0 +1,216 @@
+"""SIGKILL at any moment of a run, and the next run ends as if nothing had happened, byte for byte.
+
+The tests are in the order of the stages and build on each other.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from ruamel.yaml import YAML
+
+from tests.guarantees.conftest import RUNNING, differing
+from tests.pipeline.conftest import Clone, start_repository
+from tests.search.conftest import wait_until
+
+pytestmark = pytest.mark.long
+
+STAGES = ("check", "download", "preprocess", "train@mlp", "tune", "train_tuned", "evaluate", "plot", "report")
+KILLS_INSIDE, KILLS_AFTER = 3, 1  # of each stage: while it runs, and when DVC writes down that it ran
+CACHING_SECONDS = 0.2  # in which DVC does so, about
+
+
+@pytest.fixture(scope="module")
+def victim(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The commit that the finished repository was run from, nothing run yet."""
+    root = tmp_path_factory.mktemp("victim") / "clone"
+    shutil.copytree(finished.root, root, ignore=shutil.ignore_patterns(".git", "tmp", "cache", "runs"))
+    for path in ("dvc.lock", "metrics", "models", "data", "plots", "report"):
+        shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
+    return start_repository(root)
+
+
+@pytest.fixture(scope="module")
+def seconds(finished: Clone) -> dict[str, float]:
+    """About what each stage took with all that DVC does around it: what a blow is aimed by."""
+    ends = [(finished.root / f"runs/{stage}.json").stat().st_mtime for stage in STAGES]
+    begin = (finished.root / "params.yaml").stat().st_mtime
+    return {stage: end - start for stage, start, end in zip(STAGES, [begin, *ends], ends, strict=False)}
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if text in line:
+            return
+
+
+def strike(clone: Clone, stage: str, after: str, delay: float, group: bool = True) -> bool:
+    """Kill a run of the stage `delay` seconds after it says `after`; whether it was still there to be killed.
+
+    `group` kills all that DVC started, too; else they are left alone in the world.
+    """
+    which = ("--force", "--single-item", stage) if forget(clone, stage) else (stage,)
+    process = clone.start("dvc", "repro", *which, apart=True, PYTHONUNBUFFERED="1")
+    said = "".join(lines_until(process, f"Running stage '{stage}'"))
+    if "Running stage" not in said and process.wait() > 0:
+        obey(clone, said)
+        return strike(clone, stage, after, delay, group)
+    assert RUNNING.findall(said)[-1:] == [stage], said
+    if after not in said:
+        said += "".join(lines_until(process, after))
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        if group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    code = process.wait()
+    assert code in (0, -signal.SIGKILL), said
+    return code != 0
+
+
+def forget(clone: Clone, stage: str) -> bool:
+    """Take a stage out of dvc.lock; whether it was there."""
+    lock = clone.root / "dvc.lock"
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    rest, found = re.subn(rf"^  {stage}:\n(    .*\n)+", "", text, flags=re.MULTILINE)
+    if rest.endswith("stages:\n"):  # it was the only one
+        lock.unlink()
+    elif found:
+        lock.write_text(rest, encoding="utf-8")
+    return found > 0
+
+
+def strike_often(clone: Clone, stage: str, *, after: str, within: float, times: int, chance: random.Random) -> None:
+    """Kill a stage so many times. A blow that comes too late does not count, and the next comes earlier."""
+    killed = 0
+    for _ in range(10 * times):
+        delay = chance.uniform(0, within)
+        if strike(clone, stage, after, delay):
+            killed += 1
+            wait_until(lambda: not at_work(clone), f"nothing of {stage} is left")
+        else:
+            within = delay
+        if killed == times:
+            return
+    pytest.fail(f"{stage} was killed {killed} times, and {times} were wanted")
+
+
+def at_work(clone: Clone) -> list[str]:
+    """The command lines of the processes that run in a clone."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == clone.root and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def obey(clone: Clone, said: str) -> None:
+    """Delete what `make verify` says to delete: a file that DVC was killed at writing, and cannot read."""
+    advice = clone.run(sys.executable, "-m", "glyphline.integrity", check=False).stdout
+    found = re.findall(r"^(dvc\.lock|\.dvc/tmp/rwlock): .*; delete it, then run: dvc repro", advice, flags=re.MULTILINE)
+    assert found, f"{said}\n{advice}"
+    assert "Traceback" not in said
+    for path in found:
+        (clone.root / path).unlink()
+
+
+def repro(clone: Clone, *arguments: str) -> None:
+    """Run DVC; where it cannot, do as `make verify` says, and run it again."""
+    result = clone.dvc("repro", *arguments, check=False)
+    if result.returncode:
+        obey(clone, result.stdout)
+        clone.dvc("repro", *arguments)
+
+
+def entry(clone: Clone, stage: str) -> object:
+    """What dvc.lock says of a stage: the digests of all that it read and wrote."""
+    return YAML(typ="safe").load(clone.read("dvc.lock"))["stages"][stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_killed_anywhere_is_right_in_the_next_run(
+    finished: Clone, victim: Clone, seconds: dict[str, float], stage: str
+) -> None:
+    chance = random.Random(f"kills of {stage}")
+    running, within = f"Running stage '{stage}'", 0.8 * seconds[stage]
+    strike_often(victim, stage, after=running, within=within, times=KILLS_INSIDE, chance=chance)
+    done = "Updating lock file"
+    strike_often(victim, stage, after=done, within=CACHING_SECONDS, times=KILLS_AFTER, chance=chance)
+    repro(victim, stage)
+    assert entry(victim, stage) == entry(finished, stage)
+
+
+def test_after_all_these_kills_every_byte_is_that_of_an_uninterrupted_run(finished: Clone, victim: Clone) -> None:
+    repro(victim)
+    assert differing(finished, victim) == []
+    assert "Data and pipelines are up to date." in victim.dvc("status").stdout
+    assert not list(victim.root.rglob("*.partial")), "half-written files"
+
+
+def test_a_dvc_lock_cut_short_is_made_again_without_training(finished: Clone, tmp_path: Path) -> None:
+    clone = finished.copy(tmp_path / "clone")
+    whole = finished.read("dvc.lock")
+    cuts = [0, whole.index("hash: md5") + 7, *random.Random("cuts").sample(range(len(whole)), 6)]
+    unreadable = 0
+    for cut in cuts:
+        (clone.root / "dvc.lock").write_text(whole[:cut], encoding="utf-8")
+        result = clone.dvc("repro", check=False)
+        if result.returncode:
+            unreadable += 1
+            said = clone.run(sys.executable, "-m", "glyphline.integrity", check=False).stdout
+            assert said.startswith("dvc.lock: DVC cannot read it: "), said
+            assert "; delete it, then run: dvc repro" in said
+            assert len(said.splitlines()) == 1
+            (clone.root / "dvc.lock").unlink()
+            result = clone.dvc("repro")
+        assert "Traceback" not in result.stdout
+        assert RUNNING.findall(result.stdout) == [], cut
+        assert differing(finished, clone) == []
+    assert 0 < unreadable < len(cuts)
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "train@mlp", "tune", "evaluate"])
+def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
+    finished: Clone, victim: Clone, seconds: dict[str, float], stage: str
+) -> None:
+    if stage == "tune":
+        shutil.rmtree(victim.root / "runs/search")  # it would go on from trials that are done
+    delay = random.Random(f"orphans of {stage}").uniform(0.2, 0.6) * seconds[stage]
+    assert strike(victim, stage, f"Running stage '{stage}'", delay, group=False)
+    assert at_work(victim), "nothing outlived it"
+    repro(victim, "--force", "--single-item", stage)
+    wait_until(lambda: not at_work(victim), f"nothing of {stage} is left")
+    repro(victim)
+    assert differing(finished, victim) == []
+
+
+def test_a_killed_search_takes_its_workers_with_it(finished: Clone, victim: Clone) -> None:
+    shutil.rmtree(victim.root / "runs/search")
+    process = victim.start("dvc", "repro", "--force", "--single-item", "tune", PYTHONUNBUFFERED="1")
+    said = "".join(lines_until(process, "1 of 2 done"))
+    found = [each for each in psutil.Process(process.pid).children(recursive=True) if "stages.tune" in each.cmdline()]
+    assert found, said
+    assert any("glyphline.search.trial" in command for command in at_work(victim))
+    found[-1].kill()
+    process.communicate()
+    assert process.returncode != 0
+    wait_until(lambda: not at_work(victim), "the workers are gone")
+    repro(victim)
+    assert differing(finished, victim) == []

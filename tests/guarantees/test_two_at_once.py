@@ -1,0 +1,89 @@
+"""Two runs at once: what one after the other gives, or DVC's own word that it is busy, and never a mixture."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.guarantees.conftest import differing, results
+from tests.pipeline.conftest import Clone
+
+pytestmark = pytest.mark.long
+
+# What DVC says where another run holds the repository, or a file that this one wants.
+BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by|another DVC process", re.IGNORECASE)
+ASKED = {"two": 2, "three": 3}  # epochs, by the name of the experiment
+QUEUE_SECONDS = 600
+
+
+def ask(clone: Clone, epochs: int) -> None:
+    """Another number of epochs for mlp, the first variant of params.yaml."""
+    changed = clone.read("params.yaml").replace("    epochs: 1\n", f"    epochs: {epochs}\n", 1)
+    (clone.root / "params.yaml").write_text(changed, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def one_after_the_other(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """The results of each experiment, run alone."""
+    clone = finished.copy(tmp_path_factory.mktemp("serial") / "clone")
+    found = {}
+    for name, epochs in ASKED.items():
+        clone.dvc("exp", "run", "-S", f"variants.mlp.epochs={epochs}")
+        found[name] = results(clone)
+    assert found["two"]["models/mlp.keras"] != found["three"]["models/mlp.keras"]
+    return found
+
+
+@pytest.mark.parametrize("moment", ["", "Running stage 'train@mlp'", "Running stage 'evaluate'", "Updating lock file"])
+def test_a_second_repro_during_the_first(
+    finished: Clone,
+    tmp_path_factory: pytest.TempPathFactory,
+    one_after_the_other: dict[str, dict[str, bytes]],
+    moment: str,
+) -> None:
+    clone = finished.copy(tmp_path_factory.mktemp("clone") / "clone")
+    ask(clone, ASKED["two"])
+    first = clone.start("dvc", "repro", PYTHONUNBUFFERED="1")
+    assert first.stdout is not None
+    said = ""
+    while moment not in said:
+        line = first.stdout.readline()
+        assert line, said
+        said += line
+    second = clone.start("dvc", "repro")
+    outputs = [said + first.communicate()[0], second.communicate()[0]]
+    codes = [first.returncode, second.returncode]
+    assert 0 in codes, outputs
+    for code, output in zip(codes, outputs, strict=True):
+        assert "Traceback" not in output
+        assert code == 0 or BUSY.search(output), output
+    assert results(clone) == one_after_the_other["two"]
+    assert "Data and pipelines are up to date." in clone.dvc("repro").stdout
+
+
+def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
+    finished: Clone, tmp_path_factory: pytest.TempPathFactory, one_after_the_other: dict[str, dict[str, bytes]]
+) -> None:
+    clone = finished.copy(tmp_path_factory.mktemp("queue") / "clone")
+    for name, epochs in ASKED.items():
+        clone.dvc("exp", "run", "--queue", "--name", name, "-S", f"variants.mlp.epochs={epochs}")
+    clone.dvc("queue", "start", "--jobs", "2")
+    wait_for_the_queue(clone)
+    for name in ASKED:
+        clone.dvc("exp", "apply", name)
+        assert results(clone) == one_after_the_other[name]
+    clone.git("checkout", "HEAD", "--", ".")
+    clone.dvc("checkout")
+    assert differing(finished, clone) == []
+
+
+def wait_for_the_queue(clone: Clone) -> None:
+    for _ in range(QUEUE_SECONDS):
+        status = clone.dvc("queue", "status").stdout
+        if not re.search(r"\b(Queued|Running)\b", status):
+            assert status.count("Success") == len(ASKED), status
+            return
+        time.sleep(1)
+    pytest.fail(status)
