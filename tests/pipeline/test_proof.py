@@ -27,6 +27,7 @@ def prove(clone: Clone) -> subprocess.CompletedProcess[str]:
     return clone.run(sys.executable, "-m", "glyphline.proof", check=False)
 
 
+@pytest.mark.long
 def test_a_rebuild_on_the_same_machine_gives_every_byte(small: Clone) -> None:
     result = prove(small)
     assert result.returncode == 0, result.stdout

@@ -119,6 +119,7 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> None:
     before = clone.read("params.yaml")
     (clone.root / "params.yaml").write_text(before.replace("  patience: 3\n", "  patience: 2\n"), encoding="utf-8")
@@ -185,6 +186,7 @@ def test_a_misspelt_override_is_refused_with_its_name(clone: Clone) -> None:
     assert not clone.git("diff", "HEAD", "params.yaml")
 
 
+@pytest.mark.long
 def test_a_queue_runs_a_grid_and_one_command_collects_it(clone: Clone) -> None:
     clone.dvc("exp", "run", "--queue", "-S", "variants.mlp.optimizer=sgd,adam", "evaluate")
     clone.dvc("queue", "start", "--jobs", "2")
