@@ -61,8 +61,10 @@ def strike(clone: Clone, stage: str, after: str, delay: float, group: bool = Tru
 
     `group` kills all that DVC started, too; else they are left alone in the world.
     """
-    which = ("--force", "--single-item", stage) if forget(clone, stage) else (stage,)
-    process = clone.start("dvc", "repro", *which, apart=True, PYTHONUNBUFFERED="1")
+    forget(clone, stage)
+    # Forced: DVC may have put away what the stage wrote before it was killed, and would take it from there.
+    command = ("dvc", "repro", "--force", "--single-item", stage)
+    process = clone.start(*command, apart=True, PYTHONUNBUFFERED="1")
     said = "".join(lines_until(process, f"Running stage '{stage}'"))
     if "Running stage" not in said and process.wait() > 0:
         obey(clone, said)
@@ -82,16 +84,15 @@ def strike(clone: Clone, stage: str, after: str, delay: float, group: bool = Tru
     return code != 0
 
 
-def forget(clone: Clone, stage: str) -> bool:
-    """Take a stage out of dvc.lock; whether it was there."""
+def forget(clone: Clone, stage: str) -> None:
+    """Take a stage out of dvc.lock, the last one there, so that DVC writes it again."""
     lock = clone.root / "dvc.lock"
-    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
-    rest, found = re.subn(rf"^  {stage}:\n(    .*\n)+", "", text, flags=re.MULTILINE)
-    if rest.endswith("stages:\n"):  # it was the only one
-        lock.unlink()
-    elif found:
-        lock.write_text(rest, encoding="utf-8")
-    return found > 0
+    if lock.is_file():
+        rest = re.sub(rf"^  {stage}:\n(    .*\n)+", "", lock.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if rest.endswith("stages:\n"):  # it was the only one
+            lock.unlink()
+        else:
+            lock.write_text(rest, encoding="utf-8")
 
 
 def strike_often(clone: Clone, stage: str, *, after: str, within: float, times: int, chance: random.Random) -> None:
