@@ -30,10 +30,10 @@ repro: setup ## Set up, then bring data, models, metrics, plots and report up to
 	dvc repro
 
 test: setup ## Set up, then run the tests that take little time each
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 test-all: setup ## Set up, then run all tests: kills, faults, fuzzing, training too
-	python -m pytest -m "long or not long"
+	python -m pytest -n 2 --dist loadfile -m "long or not long"
 
 lint: setup ## Check format, style and types
 	ruff format --check .
