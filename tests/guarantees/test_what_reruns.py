@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
-from tests.guarantees.declared import declarations, under
+from tests.guarantees.declared import Needs, declarations, under
 from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
 
 # By key of params.yaml, the stages that read it and what comes after them. {variant} is the one in the key. `check`
@@ -74,6 +78,32 @@ def affected(key: str) -> set[str]:
 @pytest.mark.parametrize("key", list(leaves(PARAMS)))
 def test_every_parameter_reruns_what_needs_it_and_nothing_else(key: str) -> None:
     assert affected(key) == expected(key, list(DECLARED))
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
+def test_dvc_reads_the_same_out_of_dvc_yaml_and_lets_the_same_follow(tmp_path: Path) -> None:
+    copy_tree(tmp_path)
+    start_repository(tmp_path)
+    with Repo(str(tmp_path)) as repo:
+        stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+        by_dvc = {stage.name: needs(stage) for stage in stages}
+        follows = {(before.name, after.name) for after, before in repo.index.graph.edges}
+    assert by_dvc == DECLARED
+    assert follows == {
+        (before, after)
+        for before in DECLARED
+        for after in DECLARED
+        if opens(DECLARED[after].read, DECLARED[before].written)
+    }
+
+
+def needs(stage: Any) -> Needs:
+    params = [entry for entry in stage.deps if isinstance(entry, ParamsDependency)]
+    return Needs(
+        {entry.def_path for entry in stage.deps if entry not in params},
+        {out.def_path for out in stage.outs},
+        {key for entry in params for key in entry.params},
+    )
 
 
 @pytest.fixture(scope="module")
