@@ -1,12 +1,15 @@
 """Python runs this file at its start where this folder is on PYTHONPATH: it writes down what a stage opens and reads.
 
-GLYPHLINE_AUDIT names a folder. Every process of a stage writes one JSON file there when it ends, with the stage it
-belongs to, the files of the working folder that it read or wrote, and the keys of params.yaml that it asked for.
+GLYPHLINE_AUDIT names a folder. Every process of a stage writes there, to a file of its own named after the stage, the
+files of the working folder that it read or wrote, the folders that it listed, and the keys of params.yaml that it asked
+for: a line of JSON each, at once, because the processes that train trials do not live to their end.
+
+It sees what Python is asked to open. No library here opens a file of the working folder behind Python's back but
+SQLite, whose journal lies beside its database: strace saw no other.
 """
 
 from __future__ import annotations
 
-import atexit
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -21,9 +24,10 @@ from typing import Any
 STAGE = "GLYPHLINE_AUDIT_STAGE"  # tells the processes that a stage starts which stage they belong to
 ROOT = Path.cwd()
 
-read: set[str] = set()
-written: set[str] = set()
-parameters: set[str] = set()
+READ, WRITTEN, PARAMETERS = "read", "written", "parameters"
+
+told: set[tuple[str, str]] = set()
+here = types.SimpleNamespace(log=None, loading=False)  # this process' file, and whether load_params is at work
 
 
 def stage_of(arguments: Sequence[str]) -> str | None:
@@ -49,19 +53,31 @@ def inside(path: Any) -> str | None:
 def hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
         path, _, flags = arguments
-        note(read if flags & os.O_ACCMODE == os.O_RDONLY else written, path)
+        note(READ if flags & os.O_ACCMODE == os.O_RDONLY else WRITTEN, path)
+        if not here.loading and inside(path) == "params.yaml":
+            tell(PARAMETERS, "*")  # past load_params: anything may be read of it
+    elif event in ("os.listdir", "os.scandir"):
+        # Python lists the folders that it looks for modules in.
+        if "importlib" not in sys._getframe(1).f_code.co_filename:
+            note(READ, arguments[0] or ".")
     elif event == "os.mkdir":
-        note(written, arguments[0])
+        note(WRITTEN, arguments[0])
     elif event == "os.rename":
-        note(written, arguments[1])
+        note(WRITTEN, arguments[1])
     elif event == "sqlite3.connect":
-        note(written, arguments[0])
+        note(WRITTEN, arguments[0])
 
 
-def note(paths: set[str], path: Any) -> None:
+def note(kind: str, path: Any) -> None:
     name = inside(path)
-    if name is not None and "__pycache__" not in name and (paths is written or (ROOT / name).exists()):
-        paths.add(name)
+    if name is not None and "__pycache__" not in name and (kind == WRITTEN or (ROOT / name).exists()):
+        tell(kind, name)
+
+
+def tell(kind: str, name: str) -> None:
+    if (kind, name) not in told:
+        told.add((kind, name))
+        os.write(here.log, f"{json.dumps([kind, name])}\n".encode())
 
 
 class Entries(dict[str, Any]):
@@ -70,19 +86,19 @@ class Entries(dict[str, Any]):
     section: str
 
     def __iter__(self) -> Iterator[str]:
-        parameters.add(self.section)
+        tell(PARAMETERS, self.section)
         return super().__iter__()
 
     def keys(self) -> Any:
-        parameters.add(self.section)
+        tell(PARAMETERS, self.section)
         return super().keys()
 
     def values(self) -> Any:
-        parameters.add(self.section)
+        tell(PARAMETERS, self.section)
         return super().values()
 
     def items(self) -> Any:
-        parameters.add(self.section)
+        tell(PARAMETERS, self.section)
         return super().items()
 
 
@@ -110,12 +126,16 @@ def watch(module: types.ModuleType) -> None:
         return value
 
     def load_params(path: Path) -> Any:
-        return enter(load(path), "")
+        here.loading = True
+        try:
+            return enter(load(path), "")
+        finally:
+            here.loading = False
 
     def attribute(self: BaseModel, name: str) -> Any:
         value = plain_attribute(self, name)
         if id(self) in places and name in type(self).model_fields and not isinstance(value, BaseModel | Entries):
-            parameters.add(below(places[id(self)][1], name))
+            tell(PARAMETERS, below(places[id(self)][1], name))
         return value
 
     def dump(
@@ -123,7 +143,8 @@ def watch(module: types.ModuleType) -> None:
     ) -> Any:
         if id(self) in places:
             names = (include or set(type(self).model_fields)) - (exclude or set())
-            parameters.update(below(places[id(self)][1], name) for name in names)
+            for name in names:
+                tell(PARAMETERS, below(places[id(self)][1], name))
         return plain_dump(self, include=include, exclude=exclude, **options)
 
     module.load_params = load_params  # type: ignore[attr-defined]
@@ -151,12 +172,6 @@ class Watcher(importlib.abc.MetaPathFinder):
         return spec
 
 
-def write_log(stage: str) -> None:
-    log = {"stage": stage, "read": sorted(read), "written": sorted(written), "parameters": sorted(parameters)}
-    text = json.dumps(log, indent=1)
-    (Path(os.environ["GLYPHLINE_AUDIT"]) / f"{stage}-{os.getpid()}.json").write_text(text, encoding="utf-8")
-
-
 def begin() -> None:
     if "GLYPHLINE_AUDIT" not in os.environ:
         return
@@ -165,7 +180,9 @@ def begin() -> None:
         return  # DVC itself
     os.environ[STAGE] = stage
     sys.meta_path.insert(0, Watcher())
-    atexit.register(write_log, stage)
+    folder = Path(os.environ["GLYPHLINE_AUDIT"]) / stage
+    folder.mkdir(exist_ok=True)
+    here.log = os.open(folder / f"{os.getpid()}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sys.addaudithook(hook)
 
 
