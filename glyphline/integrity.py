@@ -66,24 +66,28 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
     A sentence names the file and the stages, and says what to do. Wrong is: a dvc.yaml or dvc.lock that DVC cannot
     read; a params.yaml against its schema; a dvc.lock that holds other stages, commands, values, code, dependencies or
     outputs than there are now; a stage that ran with something else than the stage before it wrote; a metric in git
-    that is missing or is not what its stage wrote; and in the working tree, an output or its copy in DVC's cache that
-    is there and is not what its stage wrote. Raises GlyphlineError where there is no DVC repository or no such
-    revision.
+    that is missing or is not what its stage wrote. In the working tree alone: an output, or its copy in DVC's cache,
+    that is there and is not what its stage wrote; a note of DVC's own that it cannot read. Raises GlyphlineError where
+    there is no DVC repository or no such revision.
     """
     try:
         repo = Repo(str(repository), rev=revision)
     except DvcException as error:
         raise GlyphlineError(f"{repository}: {_words(error)}") from None
     with repo:
-        wrong_values = [*_in_the_way(repo), *_in_params(repo)]
+        in_the_way, wrong_values = _in_the_way(repo), _in_params(repo)
         try:
             pipeline = _read(repo)
         except _READING_ERRORS as error:
-            return wrong_values or [_unreadable(error)]
+            return [*in_the_way, *(wrong_values or [_unreadable(error)])]
         try:
-            return [*wrong_values, *_sentences(_findings(pipeline))]
+            return [*in_the_way, *wrong_values, *_sentences(_findings(pipeline))]
         except NotImplementedError:  # of DVC's, which has no word for it
-            return [*wrong_values, _unreadable(DvcException(f"{LOCK}: a hash in it is none that DVC knows"))]
+            return [
+                *in_the_way,
+                *wrong_values,
+                _unreadable(DvcException(f"{LOCK}: a hash in it is none that DVC knows")),
+            ]
 
 
 def _in_the_way(repo: Any) -> list[str]:
@@ -94,7 +98,7 @@ def _in_the_way(repo: Any) -> list[str]:
             json.loads(path.read_bytes())
         except ValueError:
             shown = path.relative_to(repo.root_dir).as_posix()
-            return [f"{shown}: DVC was killed while it wrote this; {DELETE}"]
+            return [f"{shown}: DVC was killed while it wrote this, and cannot read it; {DELETE}"]
     return []
 
 

@@ -35,6 +35,8 @@ dvc repro --force --single-item "$3" || code=$?
 echo "{ENDED}$code"
 cp dvc.lock "$6.lock"
 rm .git/ballast
+# DVC may have been writing down who is at work, and then runs no more: that is to be deleted, as make verify says.
+python -m glyphline.integrity | grep -q '^.dvc/tmp/rwlock: .*; delete it' && rm .dvc/tmp/rwlock
 dvc repro
 cp -a . "$6"
 """
@@ -86,7 +88,8 @@ def cached(clone: Clone, stage: str) -> list[str]:
 def said_when_failing(output: str) -> str:
     """What was said up to the end of the command that was to fail."""
     said, _, rest = output.partition(ENDED)
-    assert rest.splitlines()[0] not in ("", "0"), output
+    # DVC leaves with 0 where it could not put outputs away: it says so, and runs the stage again the next time.
+    assert rest.splitlines()[0] != "0" or "ERROR: failed to transfer" in said, output
     assert "Traceback" not in said, said
     return said
 
@@ -117,7 +120,10 @@ def test_a_disk_that_is_full_before_dvc_has_cached_all_is_one_sentence(
 def disk_fills_up(finished: Clone, tmp_path: Path, stage: str, share: float) -> None:
     """Run a stage with room for a share of what it writes, and once more with room."""
     written = outs(finished, stage)
-    room = int(share * sum(int(out["size"]) for out in written))
+    own = sum(int(out["size"]) for out in written)
+    if stage == "tune":  # its study is most of what it writes
+        own = sum(path.stat().st_size for path in (finished.root / "runs/search").iterdir())
+    room = int(share * own)
     disk, after = tmp_path / "disk", tmp_path / "after"
     disk.mkdir()
     deleted = " ".join(["runs/search", *(str(out["path"]) for out in written), *cached(finished, stage)])
@@ -170,7 +176,23 @@ def verify(clone: Clone) -> subprocess.CompletedProcess[str]:
     return clone.run(sys.executable, "-m", "glyphline.integrity", check=False)
 
 
-@pytest.mark.parametrize("path", ["models/mlp.keras", "data/prepared"])
+def test_a_file_of_dvc_s_in_the_way_is_named(finished: Clone, tmp_path: Path) -> None:
+    clone = finished.copy(tmp_path / "clone")
+    notes = clone.root / ".dvc/tmp/rwlock"
+    notes.write_text("", encoding="utf-8")  # as a kill or a full disk leaves it
+    (clone.root / "data/params.schema.json").unlink()
+    result = clone.dvc("repro", check=False)
+    assert result.returncode != 0
+    assert "Unable to read RWLock-file" in result.stdout
+    said = ".dvc/tmp/rwlock: DVC was killed while it wrote this, and cannot read it; delete it, then run: dvc repro\n"
+    assert verify(clone).stdout.endswith(said)
+    notes.unlink()
+    clone.dvc("repro")
+    assert differing(finished, clone) == []
+    assert verify(clone).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["models/mlp.keras", pytest.param("data/prepared", marks=pytest.mark.long)])
 def test_damage_in_the_cache_is_found_and_mended(finished: Clone, tmp_path: Path, path: str) -> None:
     clone = finished.copy(tmp_path / "clone")
     (stage,) = [name for name in STAGES if path in [out["path"] for out in outs(finished, name)]]
@@ -200,6 +222,7 @@ def test_damage_in_the_cache_is_found_and_mended(finished: Clone, tmp_path: Path
     assert verify(clone).returncode == 0
 
 
+@pytest.mark.long
 def test_damage_in_a_remote_is_refused_where_the_remote_is_verified(finished: Clone, tmp_path: Path) -> None:
     store = tmp_path / "store"
     pushing = finished.copy(tmp_path / "pushing")
