@@ -24,6 +24,7 @@ from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 
 from glyphline import paths
+from glyphline.damage import damaged
 from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.params import parse_params, parse_yaml
 
@@ -83,11 +84,8 @@ def problems(repository: Path, revision: str | None = None) -> list[str]:
         try:
             return [*in_the_way, *wrong_values, *_sentences(_findings(pipeline))]
         except NotImplementedError:  # of DVC's, which has no word for it
-            return [
-                *in_the_way,
-                *wrong_values,
-                _unreadable(DvcException(f"{LOCK}: a hash in it is none that DVC knows")),
-            ]
+            strange = DvcException(f"{LOCK}: a hash in it is none that DVC knows")
+            return [*in_the_way, *wrong_values, _unreadable(strange)]
 
 
 def _in_the_way(repo: Any) -> list[str]:
@@ -150,7 +148,7 @@ def _findings(pipeline: Pipeline) -> Iterator[Finding]:
             yield from _other_than_written(stage, pipeline.outs)
             yield from _other_files(stage, pipeline)
             if isinstance(pipeline.repo.fs, LocalFileSystem):
-                yield from _other_bytes(stage)
+                yield from (Finding(file, what, DELETE, stage.name) for file, what in damaged(stage))
         else:
             yield Finding(LOCK, "it lacks {stages} of dvc.yaml", REBUILD, stage.name)
     for name in sorted(pipeline.lock.keys() - {stage.name for stage in pipeline.stages}):
@@ -250,43 +248,6 @@ def _other_file(entry: Entry, what: str, advice: str) -> Iterator[Finding]:
         yield Finding(file, what, advice, stage)
     elif entry.hash_name == "md5" and entry.isfile() and entry.fs.size(entry.fs_path) != entry.meta.size:
         yield Finding(LOCK, f"it has another size for {file} of {{stages}} than the file", REBUILD, stage)
-
-
-def _other_bytes(stage: Stage) -> Iterator[Finding]:
-    """What the stage wrote, where it lies and in DVC's cache, against its digests.
-
-    DVC does not read a file again whose time and size it knows, nor one in its cache that is read-only: it restores a
-    damaged one, and calls it up to date.
-    """
-    for out in stage.outs:
-        if not out.use_cache or not out.hash_info:
-            continue
-        for path, digest in _digests(out):
-            if _is_other(path, digest, out):
-                yield Finding(_shown(path, out), "it is not what {stages} wrote", DELETE, stage.name)
-            cached = out.cache.oid_to_path(digest)
-            if _is_other(cached, digest, out):
-                what = f"damaged: its bytes are not those of {_shown(path, out)}, which {{stages}} wrote"
-                yield Finding(_shown(cached, out), what, DELETE, stage.name)
-
-
-def _digests(out: Entry) -> Iterator[tuple[str, str]]:
-    """The path and the digest of an output, and of each file in it as far as DVC's cache tells."""
-    yield out.fs_path, out.hash_info.value
-    listing = out.cache.oid_to_path(out.hash_info.value)
-    if out.hash_info.isdir and out.fs.isfile(listing) and not _is_other(listing, out.hash_info.value, out):
-        for key, _, digest in Tree.load(out.cache, out.hash_info, hash_name=out.hash_name):
-            yield out.fs.join(out.fs_path, *key), digest.value
-
-
-def _is_other(path: str, digest: str, out: Entry) -> bool:
-    """Whether there is a file of other bytes. A folder's digest is that of its listing in DVC's cache."""
-    found = hash_file(path, out.fs, out.hash_name)[1].value if out.fs.isfile(path) else None
-    return found is not None and found != digest.removesuffix(".dir")
-
-
-def _shown(path: str, out: Entry) -> str:
-    return Path(out.fs.relpath(path, out.repo.root_dir)).as_posix()
 
 
 def _digest_with_unix_lines(entry: Entry) -> str | None:
