@@ -77,7 +77,7 @@ audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages
 fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach: an hour; needs Linux on x86-64
 	for target in idx npz picture params; do PYTHONPATH=$(CURDIR)/.venv/fuzz python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
-verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock and the metrics in git
+verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here
 	python -m glyphline.integrity
 
 # Names reach the shell as variables of its environment, so that nothing in them is taken for a command.
