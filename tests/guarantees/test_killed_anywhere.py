@@ -20,7 +20,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.guarantees.conftest import RUNNING, differing
-from tests.pipeline.conftest import Clone, start_repository
+from tests.pipeline.conftest import Clone
 from tests.search.conftest import wait_until
 
 pytestmark = pytest.mark.long
@@ -33,11 +33,10 @@ CACHING_SECONDS = 0.2  # in which DVC does so, about
 @pytest.fixture(scope="module")
 def victim(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The commit that the finished repository was run from, nothing run yet."""
-    root = tmp_path_factory.mktemp("victim") / "clone"
-    shutil.copytree(finished.root, root, ignore=shutil.ignore_patterns(".git", "tmp", "cache", "runs"))
-    for path in ("dvc.lock", "metrics", "models", "data", "plots", "report"):
-        shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
-    return start_repository(root)
+    clone = Clone(tmp_path_factory.mktemp("victim"))
+    clone.git("clone", "--quiet", str(finished.root), ".")
+    clone.git("reset", "--quiet", "--hard", "HEAD~1")
+    return clone
 
 
 @pytest.fixture(scope="module")
