@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from tests.pipeline.conftest import Clone
 
 RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
+
+Event = tuple[str, tuple[Any, ...]]
+RUN = (
+    *("exec", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess."),
+    *("marshal.", "pickle.", "socket."),
+)
+LOADED = ("ctypes.", "code.__new__", "import", "function.__new__")
+heard: list[Event] | None = None
+
+
+def note(event: str, arguments: tuple[Any, ...]) -> None:
+    if heard is not None and event.startswith((*RUN, *LOADED, "compile", "open")):
+        heard.append((event, arguments))
+
+
+@pytest.fixture
+def audited() -> Iterator[list[Event]]:
+    """What Python's audit hooks tell from here on of code, programs, connections and files."""
+    global heard  # noqa: PLW0603 - a hook cannot be removed
+    if heard is None:
+        sys.addaudithook(note)
+    heard = []
+    yield heard
+    heard = []
 
 
 def results(clone: Clone) -> dict[str, bytes]:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import sys
 import typing
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import pytest
 from glyphline import classify, networks, training
 from glyphline.params import Variant, load_params
 from tests.conftest import REPOSITORY
+from tests.guarantees.conftest import Event
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
 VARIANTS = load_params(REPOSITORY / "params.yaml").variants
@@ -76,24 +76,16 @@ def _peak() -> int:
     return int(line.split()[1]) * 1024
 
 
-EVENTS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "marshal.loads", "pickle.find_class", "socket")
-heard: list[tuple[str, str]] | None = None
+ALARMS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "marshal.loads", "pickle.find_class", "socket")
 
 
-def note(event: str, arguments: tuple[Any, ...]) -> None:
-    if heard is not None and (event.startswith(EVENTS) or (event == "open" and "secret" in str(arguments[0]))):
-        heard.append((event, str(arguments)[:200]))
-
-
-@pytest.fixture
-def audited() -> Iterator[list[tuple[str, str]]]:
-    """What Python's audit hooks tell of programs, connections, unpickled code and opened secrets."""
-    global heard  # noqa: PLW0603 - a hook cannot be removed
-    if heard is None:
-        sys.addaudithook(note)
-    heard = []
-    yield heard
-    heard = []
+def alarms(events: list[Event]) -> list[str]:
+    """Of what an audit heard: programs, connections, unpickled code and opened secrets."""
+    return [
+        event
+        for event, arguments in events
+        if event.startswith(ALARMS) or (event == "open" and "secret" in str(arguments[0]))
+    ]
 
 
 def part(module: str | None, name: str, /, **config: Any) -> Config:
@@ -153,7 +145,7 @@ ATTACKS = dict(attacks())
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.usefixtures("growth")
 def test_what_is_not_a_layer_of_ours_is_refused_unrun(
-    attack: str, honest: Path, tmp_path: Path, audited: list[tuple[str, str]]
+    attack: str, honest: Path, tmp_path: Path, audited: list[Event]
 ) -> None:
     config = json.loads(members_of(honest)["config.json"])
     ATTACKS[attack](config)
@@ -162,13 +154,13 @@ def test_what_is_not_a_layer_of_ours_is_refused_unrun(
     path = wrote(tmp_path / "wrong.keras", members_of(honest) | {"config.json": text.encode()})
     audited.clear()
     refusal(path)
-    assert audited == []
+    assert alarms(audited) == []
 
 
-def test_the_audit_would_hear_of_a_program_and_of_the_secret(tmp_path: Path, audited: list[tuple[str, str]]) -> None:
+def test_the_audit_would_hear_of_a_program_and_of_the_secret(tmp_path: Path, audited: list[Event]) -> None:
     (tmp_path / "secret.txt").touch()
     os.system("true")
-    assert [event for event, _ in audited] == ["open", "os.system"]
+    assert alarms(audited) == ["open", "os.system"]
 
 
 @pytest.mark.usefixtures("growth")

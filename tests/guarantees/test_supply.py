@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +13,7 @@ import pytest
 from glyphline.datasets import K49, MNIST, Dataset
 from stages import download
 from tests.conftest import REPOSITORY
+from tests.guarantees.conftest import LOADED, RUN, Event
 from tests.stages.test_download import made_up, random_data
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
@@ -73,31 +71,8 @@ def test_what_is_installed_is_checked_against_the_locks() -> None:
         assert "--require-hashes" in line or "--no-deps --no-build-isolation --editable ." in line, line
 
 
-RUN = ("exec", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.", "marshal.", "pickle.")
-LOADED = ("ctypes.", "code.__new__", "import", "function.__new__")
-heard: list[tuple[str, tuple[Any, ...]]] | None = None
-
-
-def note(event: str, arguments: tuple[Any, ...]) -> None:
-    if heard is not None and event.startswith((*RUN, *LOADED, "compile", "open")):
-        heard.append((event, arguments))
-
-
-@pytest.fixture
-def audited() -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
-    """What Python's audit hooks tell from here on."""
-    global heard  # noqa: PLW0603 - a hook cannot be removed
-    if heard is None:
-        sys.addaudithook(note)
-    heard = []
-    yield heard
-    heard = []
-
-
 @pytest.mark.parametrize("record", [K49, MNIST], ids=lambda record: record.name)
-def test_nothing_that_was_downloaded_is_run(
-    record: Dataset, world: Path, audited: list[tuple[str, tuple[Any, ...]]]
-) -> None:
+def test_nothing_that_was_downloaded_is_run(record: Dataset, world: Path, audited: list[Event]) -> None:
     for attempt in ("once, by which every module is imported", "again"):
         classes = len(record.class_names)
         parts = random_data(2 * classes, classes, seed=1), random_data(classes, classes, seed=2)
@@ -116,7 +91,7 @@ def test_nothing_that_was_downloaded_is_run(
     )
 
 
-def test_the_audit_would_hear_of_a_downloaded_pickle(world: Path, audited: list[tuple[str, tuple[Any, ...]]]) -> None:
+def test_the_audit_would_hear_of_a_downloaded_pickle(world: Path, audited: list[Event]) -> None:
     np.save("data.npy", np.array([Path()], dtype=object))
     audited.clear()
     np.load("data.npy", allow_pickle=True)
