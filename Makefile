@@ -26,8 +26,9 @@ setup: .venv/ready ## Make .venv with the locked packages
 	  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: setup ## Set up, then bring data, models, metrics, plots and report up to date
+repro: setup ## Set up, then bring data, models, metrics, plots and report up to date, and read them all again
 	dvc repro
+	python -m glyphline.integrity
 
 test: setup ## Set up, then run the tests that take little time each
 	python -m pytest -n 2 --dist loadfile
