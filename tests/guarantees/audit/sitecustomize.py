@@ -70,7 +70,9 @@ def hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 def note(kind: str, path: Any) -> None:
     name = inside(path)
-    if name is not None and "__pycache__" not in name and (kind == WRITTEN or (ROOT / name).exists()):
+    if name is None or "__pycache__" in name:
+        return
+    if (ROOT / name).exists() if kind == READ else "__pycache__" not in os.fsdecode(path):
         tell(kind, name)
 
 
