@@ -345,7 +345,7 @@ def _check_variant_key(key: str, value: Any) -> None:
     if key not in Variant.model_fields:
         close = difflib.get_close_matches(key, Variant.model_fields, n=1)
         advice = f"did you mean {close[0]}?" if close else f"known: {', '.join(Variant.model_fields)}"
-        raise ValueError(f"a variant has no key {key}; {advice}")
+        raise ValueError(f"a variant has no key {_printable(key)}; {advice}")
     try:
         Variant.model_validate({"epochs": 1} | {key: value})
     except ValidationError as error:
@@ -438,7 +438,7 @@ def parse_yaml(content: bytes, source: str) -> Any:
 def _explain(detail: Any) -> str:
     """One error of pydantic's as a sentence that names the key."""
     location = [str(part) for part in detail["loc"] if part not in TAGS]
-    key = ".".join(part if part.isprintable() else ascii(part) for part in location) or "the file"
+    key = ".".join(_printable(part) for part in location) or "the file"
     if detail["type"] == "extra_forbidden":
         known = _known_keys([str(part) for part in detail["loc"][:-1]])
         close = difflib.get_close_matches(location[-1], known, n=1)
@@ -454,6 +454,11 @@ def _explain(detail: Any) -> str:
     if detail["type"] == "value_error":
         return f"{key}: {message}"
     return f"{key}: {message[0].lower()}{message[1:]}, but it is {_quoted(detail['input'])}"
+
+
+def _printable(key: str) -> str:
+    """A key as one line can show it."""
+    return key if key.isprintable() else ascii(key)
 
 
 def _quoted(value: Any) -> str:
