@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from tests.pipeline.conftest import Clone
 
 REPOSITORY = Path(__file__).parents[1]
+
+# The same commit gets the same answer. `pytest --hypothesis-profile=default` looks for what was never tried.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Write = Callable[..., None]
