@@ -75,7 +75,8 @@ audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages
 	  if grep -q '^Found ' .venv/audit.log; then cat .venv/audit.log; \
 	  else echo "make audit: no service told of every locked package whether it has known vulnerabilities ($$(tail -n 1 .venv/audit.log | cut -c 1-200)); run it where the internet is within reach"; fi >&2; exit 1; }
 
-fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach: an hour; needs Linux on x86-64
+fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach; needs Linux on x86-64
+	python -m pytest -n 2 --dist loadfile --hypothesis-profile=default
 	for target in idx npz picture params; do PYTHONPATH=$(CURDIR)/.venv/fuzz python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here

@@ -16,6 +16,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.processes import REPOSITORY, measure
+from glyphline import paths
+from glyphline.params import load_params
 
 
 def training_seconds(folder: Path) -> float:
@@ -38,7 +40,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help="default: all")
     parser.add_argument("--variant", default="mlp", help="the one that is changed; default: %(default)s")
     arguments = parser.parse_args()
-    variant = arguments.variant
+    variant, known = arguments.variant, list(load_params(REPOSITORY / paths.PARAMS).variants)
+    if unknown := {variant, *(arguments.only or [])} - set(known):
+        parser.error(f"no such variant: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if arguments.only and variant not in arguments.only:
+        parser.error(f"--variant {variant} is not among those of --only")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True)

@@ -77,9 +77,7 @@ def check_model(path: Path) -> None:
         foreign, unknown = next(_foreign_code(config), None), next(_unknown_parts(config), None)
     except PermissionError as error:
         raise ModelError(f"{path}: the file cannot be read ({error.strerror})") from None
-    except (
-        Exception
-    ):  # zipfile and json raise a dozen kinds of error for damaged bytes, and deep brackets end recursion
+    except Exception:  # for damaged bytes zipfile and json raise a dozen kinds, and deep brackets end recursion
         raise ModelError(f"{path}: this is not a .keras file, or it is damaged; {_advice(path)}") from None
     if foreign is not None:
         raise ModelError(f"{path}: this model brings code of its own ({foreign}), which is not run; use another model")

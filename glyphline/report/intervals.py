@@ -10,6 +10,7 @@ from typing import Any
 WIDTH = 150  # units of the drawing, pixels at its natural size
 INSET = 8  # on the left and on the right, for the end of a mark and half a label
 MOST_TICKS = 4
+SMALLEST = 1e-6  # difference that metrics show: they have six decimals
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def scale_of(test: Mapping[str, Mapping[str, Any]], metric: str, winner: str) ->
     """A scale that holds the intervals of all variants. test: by variant, its metrics."""
     lowest = min(float(each[f"{metric}_low"]) for each in test.values())
     highest = max(float(each[f"{metric}_high"]) for each in test.values())
-    if highest == lowest:
+    if highest - lowest < SMALLEST:
         lowest, highest = lowest - 0.01, highest + 0.01
     step = _step(highest - lowest)
     first = math.ceil(lowest / step - 1e-9)

@@ -1,4 +1,4 @@
-"""What was pushed to a DVC remote is pulled, not built again. That two runs give the same is in tests/pipeline."""
+"""What was pushed to a DVC remote is pulled, not built again; and what is built again is the same."""
 
 from __future__ import annotations
 

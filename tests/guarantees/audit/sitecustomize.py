@@ -72,7 +72,9 @@ def note(kind: str, path: Any) -> None:
     name = inside(path)
     if name is None or "__pycache__" in name:
         return
-    if (ROOT / name).exists() if kind == READ else "__pycache__" not in os.fsdecode(path):
+    absent = kind == READ and not (ROOT / name).exists()
+    byte_code = kind == WRITTEN and "__pycache__" in os.fsdecode(path)
+    if not absent and not byte_code:
         tell(kind, name)
 
 
