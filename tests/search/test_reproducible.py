@@ -13,6 +13,7 @@ import psutil
 import pytest
 from distributed import Security
 
+from glyphline.search.study import STARTUP_TRIALS
 from tests.search.conftest import (
     SEARCH,
     TRIALS,
@@ -60,6 +61,30 @@ def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(alone: P
     assert "trials were done before" in again
     assert len(pd.read_csv(folder / "runs/trials.csv")) < COUNT, "a trial that was done ran again"
     assert same_outputs(alone, folder)
+
+
+LOOKING_AROUND = {"sampler": "tpe", "stopping": "successive_halving", "trials": STARTUP_TRIALS + 2}
+
+
+def test_tpe_and_successive_halving_are_reproducible_on_one_worker_and_learn_from_the_trials_before(
+    searchable: World,
+) -> None:
+    first, second = (searchable(**LOOKING_AROUND) for _ in range(2))
+    for folder in (first, second):
+        assert "looks at other trials" not in finish(start(folder, "stages.tune"))
+    assert same_outputs(first, second)
+
+    at_random = searchable(**LOOKING_AROUND | {"sampler": "random"})
+    finish(start(at_random, "stages.tune"))
+    table, other = (pd.read_csv(folder / TRIALS) for folder in (first, at_random))
+    assert list(table["learning_rate"] != other["learning_rate"]) == [False] * STARTUP_TRIALS + [True] * 2
+    assert "stopped" in set(table["state"]), "no trial was left behind"
+
+
+def test_on_two_workers_tpe_and_successive_halving_say_that_they_are_not_reproducible(searchable: World) -> None:
+    said = finish(start(searchable(workers=2, **LOOKING_AROUND | {"trials": 2}), "stages.tune"))
+    for key, value in (("sampler", "tpe"), ("stopping", "successive_halving")):
+        assert f"search.{key}: {value} looks at other trials, and which have ended depends on timing" in said
 
 
 @pytest.fixture
