@@ -63,6 +63,9 @@ class Augmentation(_Section):
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees, at most, either way")
     scale: float = Field(default=0.0, ge=0, lt=1, description="share of the size, at most, larger or smaller")
     shear: float = Field(default=0.0, ge=0, le=1, description="share of the height, at most, that the top leans over")
+    until: float = Field(
+        default=1.0, ge=0, le=1, description="share of the epochs after which images are left as they are"
+    )
 
 
 class Variant(_Section):

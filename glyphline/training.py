@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sys
@@ -88,12 +89,13 @@ def batches(
     batch_size: int,
     shuffle_seed: int | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
+    augmenting: tf.Variable | None = None,
 ) -> tf.data.Dataset:
     """(images, labels) in batches, the last one as large as what is left.
 
-    With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented. Positions
-    are shuffled and gathered by the batch, and tf.data's autotuner is off: it would delay the end of every pass by
-    seconds.
+    With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented: in every
+    epoch, or in those for which a variable is true. Positions are shuffled and gathered by the batch, and tf.data's
+    autotuner is off: it would delay the end of every pass by seconds.
     """
     import tensorflow as tf
 
@@ -103,10 +105,14 @@ def batches(
         positions = positions.shuffle(len(examples.labels), seed=shuffle_seed, reshuffle_each_iteration=True)
     dataset = positions.batch(batch_size).map(lambda chosen: (tf.gather(images, chosen), tf.gather(labels, chosen)))
     if shuffle_seed is not None and augmentation != NO_AUGMENTATION:
+
+        def augmented(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            images, labels = batch
+            moved = functools.partial(augment, images, augmentation, (shuffle_seed, step))
+            return moved() if augmenting is None else tf.cond(augmenting, moved, lambda: images), labels
+
         # Counted from 0 in every epoch: shuffling sees to it that an image meets another map each time.
-        dataset = dataset.enumerate().map(
-            lambda step, batch: (augment(batch[0], augmentation, (shuffle_seed, step)), batch[1])
-        )
+        dataset = dataset.enumerate().map(augmented)
     options = tf.data.Options()
     options.autotune.enabled = False
     options.deterministic = True
@@ -133,8 +139,14 @@ def train(
     told of the progress, and where there are any nothing is printed.
     """
     import keras
+    import tensorflow as tf
 
-    callbacks: list[keras.callbacks.Callback] = [*watchers]
+    augmenting = tf.Variable(True, trainable=False)
+    until = round(variant.augmentation.until * variant.epochs)
+    callbacks: list[keras.callbacks.Callback] = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: augmenting.assign(epoch < until)),
+        *watchers,
+    ]
     if variant.early_stopping is not None:
         callbacks.append(
             keras.callbacks.EarlyStopping(
@@ -148,7 +160,7 @@ def train(
     if not on_terminal and not watchers:
         callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_line_printer(variant.epochs)))
     fitted = network.fit(
-        batches(train, variant.batch_size, seed, variant.augmentation),
+        batches(train, variant.batch_size, seed, variant.augmentation, augmenting),
         validation_data=batches(validation, EVALUATION_BATCH),
         epochs=variant.epochs,
         callbacks=callbacks,

@@ -233,32 +233,6 @@ def test_batch_normalization_stands_between_each_hidden_layer_and_its_activation
     assert network.get_layer("convolution_1").activation.__name__ == "linear"
 
 
-@pytest.mark.parametrize("shape", [(16, 6, 6, 4), (256, 8)])
-def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tuple[int, ...]) -> None:
-    import keras
-    import tensorflow as tf
-
-    inputs = tf.random.stateless_normal(shape, (1, 2), 3.0, 2.0)
-    layers = [keras.layers.BatchNormalization(momentum=0.9) for _ in range(2)]
-    networks.fused(layers[1])
-    results = []
-    for layer in layers:
-        layer.build(shape)
-        layer.gamma.assign(np.linspace(0.5, 2, shape[-1]))
-        layer.beta.assign(np.linspace(-1, 1, shape[-1]))
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = layer(inputs, training=True)
-            loss = tf.reduce_sum(outputs**3)
-        gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
-        after = layer(inputs, training=False)
-        results.append([outputs, *gradients, layer.moving_mean, after])
-        assert type(layer) is keras.layers.BatchNormalization, "so that a saved network needs nothing of ours"
-    for keras_s, fused in zip(*results, strict=True):
-        np.testing.assert_allclose(fused, keras_s, rtol=1e-3, atol=2e-3)
-    # TensorFlow's moving variance is that of a sample, Keras' that of a population.
-
-
 def test_a_cosine_schedule_climbs_then_comes_down_to_nothing_with_the_last_step() -> None:
     variant = Variant(schedule="cosine", warmup=0.2, learning_rate=0.5, epochs=1)
     rate = build(variant).optimizer._learning_rate  # the schedule; the public name is its present value

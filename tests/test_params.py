@@ -189,6 +189,7 @@ def test_the_repository_runs_on_the_bundled_digits_with_the_seed_of_its_referenc
         ("[8]", "[8]\n    seeds: 0", "variants.mlp.seeds", "greater than or equal to 1"),
         ("[8]", "[8]\n    augmentation: {shift: 15}", "variants.mlp.augmentation.shift", "less than or equal to 14"),
         ("[8]", "[8]\n    augmentation: {turn: 5}", "variants.mlp.augmentation.turn", "known here: shift, rotation"),
+        ("[8]", "[8]\n    augmentation: {until: 2}", "variants.mlp.augmentation.until", "less than or equal to 1"),
         ("[8]", "[8]\n    augmentation: 5", "variants.mlp.augmentation", "but it is 5"),
         ("  mlp:", "  Mlp:", "variants.Mlp", "a variant's name is a lower-case letter"),
         ("  mlp:", "  2mlp:", "variants.2mlp", "a variant's name is a lower-case letter"),

@@ -54,6 +54,34 @@ def loss_of(network: Any, examples: Examples) -> float:
     return cross_entropy(examples.labels.argmax(axis=1).astype(np.uint8), probabilities)
 
 
+def seen_in_training(variant: Variant, train: Examples, validation: Examples) -> list[Any]:
+    """The batches of images, of both splits, that a network meets while it is trained with seed 5."""
+    import keras
+    import tensorflow as tf
+
+    seen: list[Any] = []
+
+    class Spy(keras.layers.Layer):  # type: ignore[misc]
+        """Passes its inputs on, and notes them."""
+
+        def call(self, inputs: Any) -> Any:
+            return tf.ensure_shape(tf.numpy_function(self.note, [inputs], tf.float32), inputs.shape)
+
+        def note(self, inputs: Any) -> Any:
+            seen.append(inputs.copy())
+            return inputs
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    inputs = keras.Input(train.images.shape[1:])
+    outputs = keras.layers.Dense(train.labels.shape[1], activation="softmax")
+    network = keras.Sequential([inputs, Spy(), keras.layers.Flatten(), outputs])
+    network.compile(loss="categorical_crossentropy", metrics=["accuracy", "categorical_crossentropy"])
+    training.train(network, variant, train, validation, seed=5)
+    return seen
+
+
 def epoch_of(dataset: Any) -> list[list[int]]:
     """One pass over examples whose images say which they are."""
     return [images.numpy().ravel().astype(int).tolist() for images, _ in dataset]
@@ -119,35 +147,25 @@ class TestBatches:
         assert options.deterministic is True
 
     def test_fit_gets_every_epoch_in_an_order_of_its_own(self) -> None:
-        import keras
-        import tensorflow as tf
-
-        seen: list[list[float]] = []
-
-        class Spy(keras.layers.Layer):  # type: ignore[misc]
-            """Passes its inputs on, and notes them."""
-
-            def call(self, inputs: Any) -> Any:
-                return tf.ensure_shape(tf.numpy_function(self.note, [inputs], tf.float32), inputs.shape)
-
-            def note(self, inputs: Any) -> Any:
-                seen.append(inputs.ravel().tolist())
-                return inputs
-
-            def compute_output_shape(self, shape: Any) -> Any:
-                return shape
-
-        inputs, outputs = keras.Input((1, 1, 1)), keras.layers.Dense(2, activation="softmax")
-        network = keras.Sequential([inputs, Spy(), keras.layers.Flatten(), outputs])
-        network.compile(loss="categorical_crossentropy", metrics=["accuracy", "categorical_crossentropy"])
-        training.train(network, Variant(batch_size=30, epochs=3), numbered(30), numbered(1), seed=5)
-        orders = [order for order in seen if len(order) == 30]
+        orders = seen_in_training(Variant(batch_size=30, epochs=3), numbered(30), numbered(1))
+        orders = [order.ravel().tolist() for order in orders if len(order) == 30]
         assert len(orders) == 3
         assert orders[0] != orders[1] != orders[2] != orders[0]
         # Keras may look at a batch before it starts, so the orders need not be the first three.
         dataset = training.batches(numbered(30), 30, shuffle_seed=5)
         given = [epoch_of(dataset)[0] for _ in range(6)]
         assert all(order in given for order in orders)
+
+    @pytest.mark.parametrize(("until", "moved"), [(1.0, [True] * 4), (0.6, [True, True, False, False])])
+    def test_images_are_left_alone_after_the_epochs_that_augment(
+        self, until: float, moved: list[bool], examples: Examples
+    ) -> None:
+        untouched = {image.tobytes() for image in examples.images}
+        variant = Variant(batch_size=100, epochs=4, augmentation=Augmentation(shift=2.0, until=until))
+        seen = seen_in_training(variant, examples, Examples(examples.images[:1], examples.labels[:1]))
+        epochs = [images for images in seen if len(images) == 100]
+        assert [not untouched & {image.tobytes() for image in images} for images in epochs] == moved
+        assert [untouched == {image.tobytes() for image in images} for images in epochs] == [not each for each in moved]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from glyphline.errors import GlyphlineError
 
 PACKAGES = ("distributed", "keras", "numpy", "tensorflow")
 _ROOM = Path(__file__).parents[1]
-_CODE = ("augmentation.py", "networks.py", "params.py", "training.py", "search")  # what decides the course of a trial
+# What decides the course of a trial.
+_CODE = ("augmentation.py", "fused.py", "networks.py", "params.py", "training.py", "search")
 
 
 class VersionsDifferError(GlyphlineError):
