@@ -46,6 +46,13 @@ def python(module: str, *arguments: str) -> list[str]:
 
 def prepare(folder: Path, changes: Mapping[str, object]) -> None:
     """Make a folder with the repository's params.yaml, some top keys changed, and have the stages prepare its data."""
+    write_params(folder, changes)
+    for stage in ("check", "download", "preprocess"):
+        measure(python(f"stages.{stage}"), folder)
+
+
+def write_params(folder: Path, changes: Mapping[str, object]) -> None:
+    """Make a folder with the repository's params.yaml, some top keys changed."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -54,5 +61,3 @@ def prepare(folder: Path, changes: Mapping[str, object]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
-    for stage in ("check", "download", "preprocess"):
-        measure(python(f"stages.{stage}"), folder)

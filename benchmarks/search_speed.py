@@ -4,8 +4,10 @@ Study R5 searched Kuzushiji-49 with KerasTuner: ten trials of ten epochs, 193,81
 validate, 40 min 41 s on a GPU notebook. The images here are made up (printed kana), which changes accuracies and not
 speed. KerasTuner gets the hyper-parameters that Glyphline draws, so that both train the same ten networks; what is
 compared is all that happens from the start of the process to its end. Without --stopping both train every epoch.
+Made-up images are learnt too easily to tell what stopping saves: for that there is --dataset.
 
     make bench
+    GLYPHLINE_MIRROR=... python -m benchmarks.search_speed --dataset mnist --stopping plateau
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from benchmarks import processes
 from benchmarks.kuzushiji_stand_in import draw
 from glyphline import paths
 from glyphline.datasets import K49
@@ -36,10 +39,13 @@ SEED = 49
 
 def prepare(folder: Path, arguments: argparse.Namespace) -> None:
     """Write params.yaml with the search of this repository's, and data/prepared, into a folder."""
-    values = YAML(typ="safe").load(paths.PARAMS.read_text(encoding="utf-8"))
-    values["search"] |= {"trials": arguments.trials, "stopping": arguments.stopping, "workers": arguments.workers}
-    values["search"]["fixed"]["epochs"] = arguments.epochs
-    (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    search = YAML(typ="safe").load(paths.PARAMS.read_text(encoding="utf-8"))["search"]
+    search |= {"trials": arguments.trials, "stopping": arguments.stopping, "workers": arguments.workers}
+    search["fixed"]["epochs"] = arguments.epochs
+    if arguments.dataset is not None:
+        processes.prepare(folder, {"dataset": arguments.dataset, "search": search})
+        return
+    processes.write_params(folder, {"search": search})
     images, labels = draw(K49.class_names, arguments.train + arguments.validation, np.random.default_rng(SEED))
     ends = {"train": (0, arguments.train), "validation": (arguments.train, len(labels))}
     for name, (start, end) in ends.items():
@@ -84,7 +90,7 @@ def search_with_keras_tuner() -> None:
         for position in range(hp.Int("layers", 1, 5)):
             units = hp.Int(f"units_{position}", 32, 512, step=32)
             network.add(keras.layers.Dense(units, activation=activation, kernel_initializer=initializer))
-        network.add(keras.layers.Dense(len(K49.class_names), activation="softmax"))
+        network.add(keras.layers.Dense(train[1].shape[1], activation="softmax"))
         rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
         network.compile(keras.optimizers.Adam(rate), loss="categorical_crossentropy", metrics=["accuracy"])
         return network
@@ -110,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=int, default=R5_TRAIN, help="images to train on")
     parser.add_argument("--validation", type=int, default=R5_VALIDATION, help="images to validate on")
+    parser.add_argument("--dataset", help="a real data set, in place of made-up images")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--stopping", choices=["none", "plateau"], default="none", help="of Glyphline's search")
@@ -125,9 +132,10 @@ def main() -> None:
             program = "from benchmarks.search_speed import search_with_keras_tuner as search; search()"
             seconds["KerasTuner"] = timed(folder, "-c", program)
             best["KerasTuner"] = json.loads((folder / "keras_tuner.json").read_text(encoding="utf-8"))["best"]
+        counts = [len(np.load(folder / paths.PREPARED / name / "labels.npy")) for name in ("train", "validation")]
     print(
-        f"\n{arguments.trials} trials of {arguments.epochs} epochs, {arguments.train:,} + {arguments.validation:,} "
-        f"images; R5 took {R5_SECONDS:,} s for 10 trials of 10 epochs at {R5_TRAIN:,} + {R5_VALIDATION:,}.\n"
+        f"\n{arguments.trials} trials of {arguments.epochs} epochs, {counts[0]:,} + {counts[1]:,} images; "
+        f"R5 took {R5_SECONDS:,} s for 10 trials of 10 epochs at {R5_TRAIN:,} + {R5_VALIDATION:,}.\n"
     )
     print("| search | seconds | as many times as Glyphline | best validation accuracy, % |\n|---|---|---|---|")
     for system, taken in seconds.items():
