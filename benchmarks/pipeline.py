@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help="default: all")
     parser.add_argument("--variant", default="mlp", help="the one that is changed; default: %(default)s")
+    parser.add_argument("--folder", type=Path, help="clone to there, and keep it; default: a temporary folder")
     arguments = parser.parse_args()
     variant, known = arguments.variant, list(load_params(REPOSITORY / paths.PARAMS).variants)
     if unknown := {variant, *(arguments.only or [])} - set(known):
@@ -46,7 +47,7 @@ def main() -> None:
     if arguments.only and variant not in arguments.only:
         parser.error(f"--variant {variant} is not among those of --only")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "clone"
+        folder = (arguments.folder or Path(temporary) / "clone").absolute()
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True)
         # The last commit's digests would only be compared; without them everything is to be made.
         (folder / "dvc.lock").unlink()
