@@ -46,6 +46,8 @@ def main() -> None:
         parser.error(f"no such variant: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if arguments.only and variant not in arguments.only:
         parser.error(f"--variant {variant} is not among those of --only")
+    if arguments.folder and arguments.folder.exists():
+        parser.error(f"--folder {arguments.folder} is there already; name a new one")
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary) / "clone").absolute()
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True)

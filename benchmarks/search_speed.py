@@ -114,8 +114,8 @@ def search_with_keras_tuner() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=int, default=R5_TRAIN, help="images to train on")
-    parser.add_argument("--validation", type=int, default=R5_VALIDATION, help="images to validate on")
+    parser.add_argument("--train", type=int, default=R5_TRAIN, help="made-up images to train on")
+    parser.add_argument("--validation", type=int, default=R5_VALIDATION, help="made-up images to validate on")
     parser.add_argument("--dataset", help="a real data set, in place of made-up images")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=10)
