@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def augment(images: tf.Tensor, augmentation: Augmentation, seed: tuple[int, tf.Tensor]) -> tf.Tensor:
+def augment(images: tf.Tensor, augmentation: Augmentation, seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     """(n, side, side, 1) float32 images, each under a random affine map of its own; what comes in from outside is 0.
 
     seed: two integers. The same two give the same maps. Each amount is uniform between minus and plus what the

@@ -35,7 +35,7 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> keras.layers.
 
 
 def adam(optimizer: keras.optimizers.Adam) -> keras.optimizers.Adam:
-    """The same Adam (or AdamW), its update one pass over a variable where Keras makes ten."""
+    """The same Adam (or AdamW), its update one pass over a variable where Keras makes a dozen."""
     import tensorflow as tf
 
     def update_step(gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:

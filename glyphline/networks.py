@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 POOL_SIDE = 2
 BATCH_MOMENTUM = 0.9  # of the moving mean and variance; Keras' 0.99 needs longer runs than ours
-STEPS_PER_EXECUTION = 20  # steps between returns to Python: a third off an epoch of `mlp`, a tenth off `pooled`
+# Steps between returns to Python, where an interruption is noticed. 20 take a tenth off an epoch of `pooled`, a third
+# off one of `mlp`, and for steps as short as those of dense layers there is something left for 100.
+STEPS_PER_EXECUTION = 20
+DENSE_STEPS_PER_EXECUTION = 100
 
 
 class Layer(TypedDict):
@@ -53,7 +56,7 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
         optimizer=_optimizer(variant, steps),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),
         metrics=["accuracy", "categorical_crossentropy"],
-        steps_per_execution=STEPS_PER_EXECUTION,
+        steps_per_execution=STEPS_PER_EXECUTION if variant.filters else DENSE_STEPS_PER_EXECUTION,
     )
     return network
 

@@ -89,34 +89,42 @@ def batches(
     batch_size: int,
     shuffle_seed: int | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
-    augmenting: tf.Variable | None = None,
+    augmenting: tf.Variable | bool = True,
 ) -> tf.data.Dataset:
     """(images, labels) in batches, the last one as large as what is left.
 
-    With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented: in every
-    epoch, or in those for which a variable is true. Positions are shuffled and gathered by the batch, and tf.data's
-    autotuner is off: it would delay the end of every pass by seconds.
+    With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented: in the
+    epochs that `augmenting` is true in. tf.data's autotuner is off: it would delay the end of every pass by seconds.
     """
     import tensorflow as tf
 
     images, labels = tf.constant(examples.images), tf.constant(examples.labels)
-    positions = tf.data.Dataset.range(len(examples.labels))
-    if shuffle_seed is not None:
-        positions = positions.shuffle(len(examples.labels), seed=shuffle_seed, reshuffle_each_iteration=True)
-    dataset = positions.batch(batch_size).map(lambda chosen: (tf.gather(images, chosen), tf.gather(labels, chosen)))
-    if shuffle_seed is not None and augmentation != NO_AUGMENTATION:
+    count = len(examples.labels)
 
-        def augmented(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            images, labels = batch
-            moved = functools.partial(augment, images, augmentation, (shuffle_seed, step))
-            return moved() if augmenting is None else tf.cond(augmenting, moved, lambda: images), labels
+    def gather(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(images, chosen), tf.gather(labels, chosen)
 
-        # Counted from 0 in every epoch: shuffling sees to it that an image meets another map each time.
-        dataset = dataset.enumerate().map(augmented)
+    def epoch(draw: tf.Tensor) -> tf.data.Dataset:
+        # Shuffled as a whole: Dataset.shuffle goes position by position, a twentieth of a step of a dense network.
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), (shuffle_seed, draw))
+        ordered = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(gather)
+        return ordered if augmentation == NO_AUGMENTATION else ordered.enumerate().map(functools.partial(move, draw))
+
+    def move(draw: tf.Tensor, step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        moved = functools.partial(augment, batch[0], augmentation, (draw, step))
+        return tf.cond(tf.convert_to_tensor(augmenting), moved, lambda: batch[0]), batch[1]
+
+    if shuffle_seed is None:
+        dataset = tf.data.Dataset.range(count).batch(batch_size).map(gather)
+    else:
+        draws = tf.data.Dataset.random(shuffle_seed, rerandomize_each_iteration=True).take(1)  # another one every pass
+        dataset = draws.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
+    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+        dataset = dataset.prefetch(2)  # a single thread has no other to fetch for it
     options = tf.data.Options()
     options.autotune.enabled = False
     options.deterministic = True
-    return dataset.prefetch(2).with_options(options)
+    return dataset.with_options(options)
 
 
 def steps(variant: Variant, examples: int) -> int:
