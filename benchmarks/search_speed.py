@@ -54,7 +54,8 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
 
 def timed(folder: Path, *command: str) -> float:
     """Run a Python command in a folder and return how many seconds it took."""
-    search_path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    search_path = os.pathsep.join(str(Path.cwd() / part) for part in ["", *given])
     started = time.perf_counter()
     subprocess.run([sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": search_path}, check=True)
     return time.perf_counter() - started

@@ -115,6 +115,12 @@ class TestBatches:
         assert first == again
         assert all(one != another for one, another in zip(first, other, strict=True))
 
+    @pytest.mark.parametrize("seed", [0, 2**32 - 1])
+    def test_the_smallest_and_the_largest_seed_shuffle_too(self, seed: int) -> None:
+        (first,), (again,) = (epoch_of(training.batches(numbered(50), 50, shuffle_seed=seed)) for _ in range(2))
+        assert first == again
+        assert first != sorted(first) == list(range(50))
+
     def test_without_a_seed_the_order_is_that_of_the_examples(self) -> None:
         dataset = training.batches(numbered(10), 4)
         assert epoch_of(dataset) == epoch_of(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
