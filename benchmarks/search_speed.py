@@ -28,7 +28,7 @@ from ruamel.yaml import YAML
 from benchmarks import processes
 from benchmarks.kuzushiji_stand_in import draw
 from glyphline import paths
-from glyphline.datasets import K49
+from glyphline.datasets import DATASETS, K49
 from glyphline.params import load_params
 from stages.preprocess import save_split
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=int, default=R5_TRAIN, help="made-up images to train on")
     parser.add_argument("--validation", type=int, default=R5_VALIDATION, help="made-up images to validate on")
-    parser.add_argument("--dataset", help="a real data set, in place of made-up images")
+    parser.add_argument("--dataset", choices=list(DATASETS), help="a real data set, in place of made-up images")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--stopping", choices=["none", "plateau"], default="none", help="of Glyphline's search")

@@ -21,6 +21,7 @@ from statistics import median
 from benchmarks import arithmetic
 from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
 from glyphline import paths
+from glyphline.datasets import DATASETS
 from glyphline.params import load_params
 
 REFERENCES = ("original", "convnet", "mlp")
@@ -110,7 +111,7 @@ def _cells(runs: list[Measured], accuracy: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", metavar="PAIR", help=f"of {', '.join(PAIRS)}; all if none is named")
-    parser.add_argument("--dataset", default="mnist-5k", help="default: %(default)s")
+    parser.add_argument("--dataset", choices=list(DATASETS), default="mnist-5k", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     arguments = parser.parse_args()
     pairs = arguments.pairs or list(PAIRS)
