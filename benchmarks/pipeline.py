@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from ruamel.yaml import YAML
 
 from benchmarks.processes import REPOSITORY, measure
@@ -21,9 +22,17 @@ from glyphline.params import load_params
 
 
 def training_seconds(folder: Path) -> float:
-    """Seconds that went into epochs, over all stages that have run in a folder."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "runs").glob("*.json")]
-    return sum(float(record.get("training_seconds", 0)) for record in records)
+    """Seconds that went into epochs, over all stages that have run in a folder.
+
+    The trials of the search run several at once: theirs are added up and shared by the workers, so that a worker with
+    nothing to train counts as outside.
+    """
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / paths.RUNS).glob("*.json")]
+    in_stages = sum(float(record.get("training_seconds", 0)) for record in records)
+    search = load_params(folder / paths.PARAMS).search
+    if search is None:
+        return in_stages
+    return in_stages + float(pd.read_csv(folder / paths.TRIAL_SECONDS)["training_seconds"].sum()) / search.workers
 
 
 def keep(params: Path, variants: Sequence[str]) -> None:

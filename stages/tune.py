@@ -107,8 +107,8 @@ def run(study: optuna.Study, search: Search, seed: int, splits: Splits) -> dict[
         loop = Loop(client, study, search, seed, splits)
         loop.run()
     paths.RUNS.mkdir(exist_ok=True)
-    seconds = pd.DataFrame(sorted(loop.seconds.items()), columns=["trial", "seconds"])
-    seconds.to_csv(paths.TRIAL_SECONDS, index=False)
+    seconds = pd.DataFrame({"seconds": loop.seconds, "training_seconds": loop.training_seconds})
+    seconds.sort_index().to_csv(paths.TRIAL_SECONDS, index_label="trial")
     return loop.accidents
 
 

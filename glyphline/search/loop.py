@@ -48,6 +48,7 @@ class Loop:
     ) -> None:
         self.accidents: dict[int, str] = {}  # why a trial failed, by its number, where that may pass
         self.seconds: dict[int, float] = {}  # by number, of the trials that ended here
+        self.training_seconds: dict[int, float] = {}  # of those, in epochs that ended
         self._client, self._study, self._search, self._seed, self._splits = client, study, search, seed, splits
         self._token = uuid.uuid4().hex[:8]  # two searches on one scheduler keep apart
         self._versions = versions()
@@ -161,6 +162,7 @@ class Loop:
         A trial that starts again elsewhere reports its first epochs again: they are the same, and passed over.
         """
         for report in reports:
+            self.training_seconds[running.trial.number] = round(report["seconds"], 3)
             if report["epoch"] != running.epochs + 1:
                 continue
             running.epochs += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from glyphline.params import Variant
 
 LONGEST_REASON = 120  # characters
 
-Report = dict[str, float]  # epoch, from 1, and training.COLUMNS' values after it
+Report = dict[str, float]  # epoch, from 1, training.COLUMNS' values after it, and the seconds of training up to there
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: C
             values = {ours: float(logs[theirs]) for theirs, ours in training.COLUMNS.items()}
             if not np.isfinite(list(values.values())).all():
                 raise FloatingPointError(f"diverged in epoch {epoch + 1}")
-            report({"epoch": epoch + 1} | values)
+            report({"epoch": epoch + 1, "seconds": time.perf_counter() - clock} | values)
 
     training.make_deterministic(job.seed)
     train = splits.train
@@ -126,6 +127,7 @@ def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: C
         int(train.labels.shape[1]),
         training.steps(job.variant, len(train.labels)),
     )
+    clock = time.perf_counter()
     training.train(network, job.variant, train, splits.validation, job.seed, watchers=[Watcher()])
 
 
