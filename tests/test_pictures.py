@@ -1,4 +1,4 @@
-"""glyphline/pictures.py: a user's picture becomes the image that MNIST's makers would have made of it."""
+"""glyphline/pictures/: a user's picture becomes the image that MNIST's makers would have made of it."""
 
 from __future__ import annotations
 
