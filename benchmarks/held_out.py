@@ -1,0 +1,93 @@
+"""A variant trained on some of the training images and judged on the others: for choosing without the test set.
+
+GLYPHLINE_MIRROR=... dvc repro --single-item download          # in a clone whose params.yaml names the data set
+python -m benchmarks.held_out best --train 25000 --set 'filters=[64, 96, 128, 192]'
+
+MNIST's training images lie in the order of their writers. The first images against the last ones, and the other way
+round, keep writers apart as the test set does; a split drawn at random has the same writers on both sides. TensorFlow
+keeps to one thread, so that two of these at once take little more time than one.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from glyphline import networks, paths, training
+from glyphline.images import normalise, one_hot
+from glyphline.params import Variant, load_params
+from glyphline.training import Examples
+
+SPLITS = ("first", "last", "random")  # where the images lie that are trained on
+SPLIT_SEED = 7
+WATCHED = 1000  # of the images judged, after each epoch
+
+
+def order(split: str, count: int) -> NDArray[np.intp]:
+    """Positions of `count` images, those to train on in front."""
+    if split == "random":
+        return np.random.default_rng(SPLIT_SEED).permutation(count)
+    return np.arange(count) if split == "first" else np.arange(count)[::-1]
+
+
+def changed(variant: Variant, changes: list[str]) -> Variant:
+    """The variant with changes such as `batch_size=64` or `augmentation.shift=3`, their values in YAML."""
+    values = variant.model_dump()
+    for change in changes:
+        key, _, value = change.partition("=")
+        *sections, name = key.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[name] = YAML(typ="safe").load(value)
+    return Variant.model_validate(values)
+
+
+def wrong(variant: Variant, examples: Examples, train: int, seed: int) -> int:
+    """How many of the examples after the first `train` a network gets wrong that was trained on those."""
+    training.make_deterministic(seed, threads=1)
+    network = networks.build(
+        variant, examples.images.shape[1:], examples.labels.shape[1], training.steps(variant, train)
+    )
+    parts = (slice(train), slice(train, train + WATCHED), slice(train, None))
+    seen, watched, held_out = (Examples(examples.images[part], examples.labels[part]) for part in parts)
+    training.train(network, variant, seen, watched, seed)
+    probabilities = network.predict(training.batches(held_out, training.EVALUATION_BATCH), verbose=0)
+    return int((probabilities.argmax(axis=1) != held_out.labels.argmax(axis=1)).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    variants = load_params(paths.PARAMS).variants
+    parser.add_argument("variant", choices=list(variants), help="as in params.yaml")
+    parser.add_argument("--train", type=int, required=True, metavar="N", help="images to train on")
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=["first", "last"], help="default: first last")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the variant")
+    arguments = parser.parse_args()
+    try:
+        variant = changed(variants[arguments.variant], arguments.set)
+    except (YAMLError, LookupError, TypeError, ValidationError):
+        parser.error(
+            f"--set {' '.join(arguments.set)}: docs/variants.md says what a variant may have, as in filters=[64,96]"
+        )
+    with np.load(paths.RAW_TRAIN) as raw:
+        images, labels = raw["images"], raw["labels"]
+    if not 0 < arguments.train < len(labels):
+        parser.error(
+            f"--train {arguments.train}: there are {len(labels):,} training images, and some must be left to judge"
+        )
+    for split in arguments.splits:
+        positions = order(split, len(labels))
+        examples = Examples(normalise(images[positions]), one_hot(labels[positions], int(labels.max()) + 1))
+        count = wrong(variant, examples, arguments.train, arguments.seed)
+        judged = len(labels) - arguments.train
+        print(f"trained on {split} {arguments.train:,}: {count} of {judged:,} wrong ({count / judged:.3%})", flush=True)
+
+
+if __name__ == "__main__":
+    main()
