@@ -1,11 +1,11 @@
 """A variant trained on some of the training images and judged on the others: for choosing without the test set.
 
-GLYPHLINE_MIRROR=... dvc repro --single-item download          # in a clone whose params.yaml names the data set
+GLYPHLINE_MIRROR=... dvc exp run -S dataset=mnist download
 python -m benchmarks.held_out best --train 25000 --set 'filters=[64, 96, 128, 192]'
 
-MNIST's training images lie in the order of their writers. The first images against the last ones, and the other way
-round, keep writers apart as the test set does; a split drawn at random has the same writers on both sides. TensorFlow
-keeps to one thread, so that two of these at once take little more time than one.
+Neighbours among MNIST's training images seem to be by the same writer. The first images against the last ones, and the
+other way round, then keep writers apart as the test set does; a split drawn at random has the same ones on both sides.
+TensorFlow keeps to one thread, so that several of these may run at once.
 """
 
 from __future__ import annotations
