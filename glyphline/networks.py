@@ -114,8 +114,10 @@ def _convolutions(variant: Variant, policy: str) -> list[keras.Layer]:
         stack += _activated(convolution, variant, policy)
         if variant.pools_after(depth):
             stack.append(layers.MaxPooling2D(POOL_SIDE, name=f"pooling_{depth}", dtype=policy))
+            if variant.activation == "relu" and not variant.batch_normalization:
+                fused.pooled_relu(*stack[-2:])
     if variant.convolution_dropout:
-        stack.append(layers.Dropout(variant.convolution_dropout, name="convolution_dropout", dtype=policy))
+        stack.append(_dropout(variant.convolution_dropout, "convolution_dropout", policy))
     return stack
 
 
@@ -129,8 +131,14 @@ def _dense_layers(variant: Variant, policy: str) -> list[keras.Layer]:
         )
         stack += _activated(dense, variant, policy)
         if variant.dense_dropout:
-            stack.append(layers.Dropout(variant.dense_dropout, name=f"dense_dropout_{depth}", dtype=policy))
+            stack.append(_dropout(variant.dense_dropout, f"dense_dropout_{depth}", policy))
     return stack
+
+
+def _dropout(rate: float, name: str, policy: str) -> keras.Layer:
+    from keras import layers
+
+    return fused.dropout(layers.Dropout(rate, name=name, dtype=policy))
 
 
 def _activated(layer: functools.partial[keras.Layer], variant: Variant, policy: str) -> list[keras.Layer]:

@@ -1,4 +1,4 @@
-"""The fused kernels compute what Keras does."""
+"""What computes in fewer passes computes what Keras does."""
 
 from __future__ import annotations
 
@@ -34,6 +34,52 @@ def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tu
     for keras_s, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, keras_s, rtol=1e-3, atol=2e-3)
     # TensorFlow's moving variance is that of a sample, Keras' that of a population.
+
+
+def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
+    import keras
+    import tensorflow as tf
+
+    inputs = tf.random.stateless_normal((8, 11, 11, 3), (1, 2))
+    results = []
+    for fuse in (False, True):
+        convolution, pooling = keras.layers.Conv2D(5, 3, activation="relu"), keras.layers.MaxPooling2D(2)
+        if fuse:
+            fused.pooled_relu(convolution, pooling)
+        convolution.build(inputs.shape)
+        convolution.kernel.assign(tf.random.stateless_normal(convolution.kernel.shape, (3, 4)))
+        convolution.bias.assign(np.linspace(-6, 3, 5))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = pooling(convolution(inputs))
+            loss = tf.reduce_sum(outputs**2)
+        weights = [variable.value for variable in convolution.trainable_variables]
+        results.append([outputs, *tape.gradient(loss, [inputs, *weights])])
+        assert type(convolution) is keras.layers.Conv2D, "so that a saved network needs nothing of ours"
+        assert type(pooling) is keras.layers.MaxPooling2D, "so that a saved network needs nothing of ours"
+    assert 0.2 < np.mean(np.asarray(results[0][0]) == 0) < 0.8, "some units are silent"
+    for keras_s, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1e-9, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dropout_silences_its_rate_of_units_and_scales_the_others_up(rate: float, dtype: str) -> None:
+    import keras
+    import tensorflow as tf
+
+    layer = fused.dropout(keras.layers.Dropout(rate, seed=3, dtype=dtype))
+    ones = tf.ones((251, 7, 57), dtype)
+    results = [tf.cast(layer(ones, training=True), "float32").numpy() for _ in range(2)]
+    assert type(layer) is keras.layers.Dropout, "so that a saved network needs nothing of ours"
+    for result in results:
+        kept = result > 0
+        assert kept.mean() == pytest.approx(1 - rate, abs=0.005)
+        np.testing.assert_allclose(result[kept], 1 / (1 - rate), rtol=0.01)
+    assert rate < 0.01 or (results[0] != results[1]).any(), "another draw at every step"
+    again = fused.dropout(keras.layers.Dropout(rate, seed=3, dtype=dtype))
+    np.testing.assert_array_equal(tf.cast(again(ones, training=True), "float32"), results[0])
+    np.testing.assert_array_equal(tf.cast(layer(ones, training=False), "float32"), 1)
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
