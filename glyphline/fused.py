@@ -1,11 +1,12 @@
 """Keras' own layers and optimizers, computed in fewer passes over memory.
 
-Only the one object that is given changes, and only how it computes. Its class stays Keras' own, so that a saved network
-needs nothing of ours to load.
+Only the network that is given changes, and only how it computes. Its classes stay Keras' own, so that a saved one needs
+nothing of ours to load.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +14,25 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def batch_normalization(layer: keras.layers.BatchNormalization) -> keras.layers.BatchNormalization:
+def fuse(network: keras.Sequential) -> keras.Sequential:
+    """The same compiled network, trained in fewer passes. One that was loaded from a file needs it again."""
+    import keras
+
+    layers = keras.layers
+    for layer, following in itertools.pairwise(network.layers):
+        if isinstance(layer, layers.Conv2D) and isinstance(following, layers.MaxPooling2D):
+            if layer.activation is keras.activations.relu and layer.use_bias:
+                pooled_relu(layer, following)
+        elif isinstance(layer, layers.BatchNormalization):
+            batch_normalization(layer)
+        elif isinstance(layer, layers.Dropout):
+            dropout(layer)
+    if isinstance(network.optimizer, keras.optimizers.Adam):
+        adam(network.optimizer)
+    return network
+
+
+def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
     """The same layer, trained with one kernel: a quarter off an epoch of `fast`. Prediction is Keras' as well."""
     import tensorflow as tf
 
@@ -31,7 +50,6 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> keras.layers.
         return tf.reshape(outputs, tf.shape(inputs))
 
     layer.call = call
-    return layer
 
 
 def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
@@ -52,7 +70,7 @@ def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooli
     convolution.call, pooling.call = convolve, pool
 
 
-def dropout(layer: keras.layers.Dropout) -> keras.layers.Dropout:
+def dropout(layer: keras.layers.Dropout) -> None:
     """The same layer, with half the random numbers: 16 bits decide on a value, and the rate is rounded to 2^-16."""
     import tensorflow as tf
 
@@ -68,10 +86,9 @@ def dropout(layer: keras.layers.Dropout) -> keras.layers.Dropout:
         return inputs * kept * (2**16 / keep)
 
     layer.call = call
-    return layer
 
 
-def adam(optimizer: keras.optimizers.Adam) -> keras.optimizers.Adam:
+def adam(optimizer: keras.optimizers.Adam) -> None:
     """The same Adam (or AdamW), its update one pass over a variable where Keras makes a dozen."""
     import tensorflow as tf
 
@@ -92,4 +109,3 @@ def adam(optimizer: keras.optimizers.Adam) -> keras.optimizers.Adam:
         )
 
     optimizer.update_step = update_step
-    return optimizer

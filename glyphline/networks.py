@@ -58,7 +58,7 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
         metrics=["accuracy", "categorical_crossentropy"],
         steps_per_execution=STEPS_PER_EXECUTION if variant.filters else DENSE_STEPS_PER_EXECUTION,
     )
-    return network
+    return fused.fuse(network)
 
 
 def _optimizer(variant: Variant, steps: int) -> keras.optimizers.Optimizer:
@@ -77,7 +77,7 @@ def _optimizer(variant: Variant, steps: int) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.get({"class_name": variant.optimizer, "config": config})
     if variant.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return fused.adam(optimizer) if isinstance(optimizer, keras.optimizers.Adam) else optimizer
+    return optimizer
 
 
 def _front(variant: Variant, policy: str, input_shape: tuple[int, int, int]) -> list[keras.Layer]:
@@ -114,10 +114,8 @@ def _convolutions(variant: Variant, policy: str) -> list[keras.Layer]:
         stack += _activated(convolution, variant, policy)
         if variant.pools_after(depth):
             stack.append(layers.MaxPooling2D(POOL_SIDE, name=f"pooling_{depth}", dtype=policy))
-            if variant.activation == "relu" and not variant.batch_normalization:
-                fused.pooled_relu(*stack[-2:])
     if variant.convolution_dropout:
-        stack.append(_dropout(variant.convolution_dropout, "convolution_dropout", policy))
+        stack.append(layers.Dropout(variant.convolution_dropout, name="convolution_dropout", dtype=policy))
     return stack
 
 
@@ -131,14 +129,8 @@ def _dense_layers(variant: Variant, policy: str) -> list[keras.Layer]:
         )
         stack += _activated(dense, variant, policy)
         if variant.dense_dropout:
-            stack.append(_dropout(variant.dense_dropout, f"dense_dropout_{depth}", policy))
+            stack.append(layers.Dropout(variant.dense_dropout, name=f"dense_dropout_{depth}", dtype=policy))
     return stack
-
-
-def _dropout(rate: float, name: str, policy: str) -> keras.Layer:
-    from keras import layers
-
-    return fused.dropout(layers.Dropout(rate, name=name, dtype=policy))
 
 
 def _activated(layer: functools.partial[keras.Layer], variant: Variant, policy: str) -> list[keras.Layer]:
@@ -150,9 +142,7 @@ def _activated(layer: functools.partial[keras.Layer], variant: Variant, policy: 
     name = layer.keywords["name"]
     return [
         layer(use_bias=False),  # batch normalisation has an offset of its own
-        fused.batch_normalization(
-            layers.BatchNormalization(momentum=BATCH_MOMENTUM, name=f"{name}_normalization", dtype=policy)
-        ),
+        layers.BatchNormalization(momentum=BATCH_MOMENTUM, name=f"{name}_normalization", dtype=policy),
         layers.Activation(variant.activation, name=f"{name}_activation", dtype=policy),
     ]
 
