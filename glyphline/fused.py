@@ -10,8 +10,12 @@ import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import keras
     import tensorflow as tf
+
+WIDE = 128  # input channels from which wide_convolution is faster in bfloat16; with 48 `fast` takes a tenth longer
 
 
 def fuse(network: keras.Sequential) -> keras.Sequential:
@@ -20,8 +24,11 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
 
     layers = keras.layers
     for layer, following in itertools.pairwise(network.layers):
-        if isinstance(layer, layers.Conv2D) and isinstance(following, layers.MaxPooling2D):
-            if layer.activation is keras.activations.relu and layer.use_bias:
+        if isinstance(layer, layers.Conv2D):
+            if layer.compute_dtype == "bfloat16" and layer.kernel.shape[2] >= WIDE:
+                wide_convolution(layer)
+            relu = layer.use_bias and layer.activation is keras.activations.relu
+            if relu and isinstance(following, layers.MaxPooling2D):
                 pooled_relu(layer, following)
         elif isinstance(layer, layers.BatchNormalization):
             batch_normalization(layer)
@@ -34,13 +41,12 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
 
 def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
     """The same layer, trained with one kernel: a quarter off an epoch of `fast`. Prediction is Keras' as well."""
+    import keras
     import tensorflow as tf
-
-    keras_call = layer.call
 
     def call(inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
         if not training:
-            return keras_call(inputs, training=False)
+            return keras.layers.BatchNormalization.call(layer, inputs, training=False)
         pixels = inputs if inputs.shape.rank == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             pixels, layer.gamma.value, layer.beta.value, epsilon=layer.epsilon, is_training=True
@@ -52,38 +58,72 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
     layer.call = call
 
 
+def wide_convolution(layer: keras.layers.Conv2D) -> None:
+    """The same layer, the gradient of its filter from a matrix product for each place in it: a tenth off `best`.
+
+    With many channels in bfloat16 that is faster than TensorFlow's own kernel, with few it is slower.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
+            of_inputs = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=[1] * 4, padding="VALID"
+            )
+            height, width, channels, filters = kernel.shape
+            rows, columns = upstream.shape[1:3]
+            of_places = [
+                tf.matmul(
+                    tf.reshape(inputs[:, y : y + rows, x : x + columns], (-1, channels)),
+                    tf.reshape(upstream, (-1, filters)),
+                    transpose_a=True,
+                )
+                for y in range(height)
+                for x in range(width)
+            ]
+            return [of_inputs, tf.reshape(of_places, kernel.shape)]
+
+        return tf.nn.conv2d(inputs, kernel, 1, "VALID"), gradients
+
+    layer.convolution_op = lambda inputs, kernel: convolve(inputs, tf.convert_to_tensor(kernel))
+
+
 def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
     """The same two layers, with bias and ReLU after the maximum: a tenth off a step of `convnet`.
 
     A quarter of the values is left there, and since both preserve order the second layer gives what it did.
     """
+    import keras
     import tensorflow as tf
-
-    keras_call = pooling.call
 
     def convolve(inputs: tf.Tensor) -> tf.Tensor:
         return convolution.convolution_op(inputs, convolution.kernel)
 
     def pool(inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.relu(tf.nn.bias_add(keras_call(inputs), convolution.bias))
+        return tf.nn.relu(tf.nn.bias_add(keras.layers.MaxPooling2D.call(pooling, inputs), convolution.bias))
 
     convolution.call, pooling.call = convolve, pool
 
 
 def dropout(layer: keras.layers.Dropout) -> None:
-    """The same layer, with half the random numbers: 16 bits decide on a value, and the rate is rounded to 2^-16."""
+    """The same layer, with fewer random numbers: 8 bits decide on a value, or 16 where the rate is none of 256 parts.
+
+    With 16 the rate is rounded to 2^-16.
+    """
     import tensorflow as tf
 
-    keep = min(max(round((1 - layer.rate) * 2**16), 1), 2**16 - 1)
+    bits, dtype = (8, tf.uint8) if (256 * layer.rate).is_integer() else (16, tf.uint16)
+    keep = min(max(round((1 - layer.rate) * 2**bits), 1), 2**bits - 1)
 
     def call(inputs: tf.Tensor, training: bool | None = False) -> tf.Tensor:
         if not training:
             return inputs
         seed = tf.cast(layer.seed_generator.next(), tf.int32)
-        pairs = tf.random.stateless_uniform(((tf.size(inputs) + 1) // 2,), seed, None, None, tf.uint32)
-        drawn = tf.reshape(tf.bitcast(pairs, tf.uint16), (-1,))[: tf.size(inputs)]
-        kept = tf.cast(tf.reshape(drawn, tf.shape(inputs)) < tf.cast(keep, tf.uint16), inputs.dtype)
-        return inputs * kept * (2**16 / keep)
+        words = tf.random.stateless_uniform(((tf.size(inputs) * bits + 31) // 32,), seed, None, None, tf.uint32)
+        drawn = tf.reshape(tf.bitcast(words, dtype), (-1,))[: tf.size(inputs)]
+        kept = tf.cast(tf.reshape(drawn, tf.shape(inputs)) < tf.cast(keep, dtype), inputs.dtype)
+        return inputs * kept * (2**bits / keep)
 
     layer.call = call
 

@@ -36,6 +36,28 @@ def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tu
     # TensorFlow's moving variance is that of a sample, Keras' that of a population.
 
 
+def test_matrix_products_give_the_gradients_of_a_convolution() -> None:
+    import keras
+    import tensorflow as tf
+
+    inputs = tf.random.stateless_normal((7, 9, 8, 6), (1, 2))
+    results = []
+    for fuse in (False, True):
+        layer = keras.layers.Conv2D(5, (3, 2), activation="relu")
+        layer.build(inputs.shape)
+        if fuse:
+            fused.wide_convolution(layer)
+        layer.kernel.assign(tf.random.stateless_normal(layer.kernel.shape, (3, 4)))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+            loss = tf.reduce_sum(outputs**2)
+        results.append([outputs, *tape.gradient(loss, [inputs, *(each.value for each in layer.trainable_variables)])])
+        assert type(layer) is keras.layers.Conv2D, "so that a saved network needs nothing of ours"
+    for keras_s, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-3)
+
+
 def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
     import keras
     import tensorflow as tf
@@ -44,7 +66,7 @@ def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
     results = []
     for fuse in (False, True):
         convolution, pooling = keras.layers.Conv2D(5, 3, activation="relu"), keras.layers.MaxPooling2D(2)
-        if fuse:
+        for _ in range(2 * fuse):  # a network may be fused again
             fused.pooled_relu(convolution, pooling)
         convolution.build(inputs.shape)
         convolution.kernel.assign(tf.random.stateless_normal(convolution.kernel.shape, (3, 4)))
@@ -62,7 +84,7 @@ def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
         np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("rate", [1e-9, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("rate", [1e-9, 0.25, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_dropout_silences_its_rate_of_units_and_scales_the_others_up(rate: float, dtype: str) -> None:
     import keras
@@ -76,7 +98,7 @@ def test_dropout_silences_its_rate_of_units_and_scales_the_others_up(rate: float
     assert type(layer) is keras.layers.Dropout, "so that a saved network needs nothing of ours"
     for result in results:
         kept = result > 0
-        assert kept.mean() == pytest.approx(1 - rate, abs=0.005)
+        assert kept.mean() == pytest.approx(1 - rate, abs=0.003)
         np.testing.assert_allclose(result[kept], 1 / (1 - rate), rtol=0.01)
     assert rate < 0.01 or (results[0] != results[1]).any(), "another draw at every step"
     np.testing.assert_array_equal(tf.cast(again(ones, training=True), "float32"), results[0])
