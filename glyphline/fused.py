@@ -65,7 +65,6 @@ def wide_convolution(layer: keras.layers.Conv2D) -> None:
     """
     import tensorflow as tf
 
-    @tf.custom_gradient
     def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
             of_inputs = tf.raw_ops.Conv2DBackpropInput(
@@ -86,7 +85,8 @@ def wide_convolution(layer: keras.layers.Conv2D) -> None:
 
         return tf.nn.conv2d(inputs, kernel, 1, "VALID"), gradients
 
-    layer.convolution_op = lambda inputs, kernel: convolve(inputs, tf.convert_to_tensor(kernel))
+    with_gradients = tf.custom_gradient(convolve)
+    layer.convolution_op = lambda inputs, kernel: with_gradients(inputs, tf.convert_to_tensor(kernel))
 
 
 def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
