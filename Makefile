@@ -61,6 +61,7 @@ bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on 
 bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuzushiji-49: hours
 	python -m benchmarks.side_by_side --dataset mnist
 	python -m benchmarks.pipeline
+	python -m benchmarks.growth
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
 
 # Tools apart from the product's packages, of which bench uses the most.
