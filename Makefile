@@ -54,7 +54,7 @@ lock: setup ## Resolve pyproject.toml anew into the lock files, and enter their 
 
 bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: ten minutes
 	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
-	python -m benchmarks.pipeline --only mlp pooled fast
+	python -m benchmarks.pipeline --only mlp fast
 	python -m benchmarks.growth
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2
 
