@@ -52,7 +52,7 @@ lock: setup ## Resolve pyproject.toml anew into the lock files, and enter their 
 	for lock in *.lock; do digest="$$(python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' < "$$lock")"; sed -i.old "s/^\"$$lock\" = .*/\"$$lock\" = \"$$digest\"/" pyproject.toml; done
 	rm pyproject.toml.old
 
-bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: ten minutes
+bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: about ten minutes
 	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
 	python -m benchmarks.pipeline --only mlp fast
 	python -m benchmarks.growth

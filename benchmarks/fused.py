@@ -1,6 +1,6 @@
 """What each piece of glyphline/fused.py saves: training steps with all of them and without one, in turns.
 
-python -m benchmarks.fused fast convnet original best      # ten minutes on two cores
+python -m benchmarks.fused fast convnet original best      # minutes for each
 
 The ratio is that of a step with all of them to one without the piece; its range is that from quartile to quartile.
 """
@@ -48,9 +48,9 @@ def build(variant: Variant, without: str | None = None) -> keras.Model:
 def seconds(variant: Variant, rounds: int) -> dict[str | None, list[float]]:
     """Seconds of each round's steps, for every piece left out; None for none."""
     generator = np.random.default_rng(1)
-    count = STEPS * variant.batch_size
-    images = generator.random((count, SIDE, SIDE, 1), np.float32)
-    labels = np.eye(CLASSES, dtype=np.float32)[generator.integers(CLASSES, size=count)]
+    shown = STEPS * variant.batch_size
+    images = generator.random((shown, SIDE, SIDE, 1), np.float32)
+    labels = np.eye(CLASSES, dtype=np.float32)[generator.integers(CLASSES, size=shown)]
     batches = training.batches(Examples(images, labels), variant.batch_size, 1, variant.augmentation)
     built = {without: build(variant, without) for without in (None, *pieces_of(variant))}
     taken: dict[str | None, list[float]] = {without: [] for without in built}
