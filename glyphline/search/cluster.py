@@ -36,7 +36,7 @@ def connected(search: Search) -> Iterator[distributed.Client]:
         with _workers_here(search.workers) as cluster, distributed.Client(cluster) as client:
             yield client
         return
-    for name in ("asyncio", "distributed.client", "distributed.core", "distributed.utils"):
+    for name in ("asyncio", "distributed", "distributed.client"):  # the last one does not follow distributed's level
         # They tell of a lost connection by a traceback, and we by a sentence.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     where = f"{paths.PARAMS}: search.scheduler: {search.scheduler}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,18 @@ def test_a_scheduler_that_cannot_be_reached_is_one_sentence(searchable: World, m
     folder = searchable(scheduler="tcp://127.0.0.1:9")
     said = refusal(folder, monkeypatch)
     assert said.startswith("params.yaml: search.scheduler: tcp://127.0.0.1:9 does not answer within 1 s")
+
+
+def test_no_part_of_dask_can_tell_of_a_lost_connection_by_a_traceback(
+    searchable: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1)
+    refusal(searchable(scheduler="tcp://127.0.0.1:9"), monkeypatch)
+    # Which part finds the connection lost first depends on timing. The collector of garbage knows of none.
+    parts = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
+    loud = {name for name in parts if logging.getLogger(name).isEnabledFor(logging.ERROR)}
+    assert {"distributed.batched", "distributed.client", "distributed.comm.tcp"} <= set(parts)
+    assert loud <= {"distributed.gc"}
 
 
 def test_a_scheduler_that_dies_is_one_sentence(searchable: World, tmp_path: Path) -> None:
