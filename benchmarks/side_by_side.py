@@ -5,6 +5,7 @@ GLYPHLINE_MIRROR=... python -m benchmarks.side_by_side --dataset mnist --rounds 
 
 Both are timed as processes, from their start to the saved network. The plain ones train on all training images and
 watch the test set; Glyphline's stage trains on its train split and watches its validation split, as in `dvc repro`.
+With --validation-fraction 0.001 it trains on nearly as many images as they do.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ def main() -> None:
     parser.add_argument("pairs", nargs="*", metavar="PAIR", help=f"of {', '.join(PAIRS)}; all if none is named")
     parser.add_argument("--dataset", choices=list(DATASETS), default="mnist-5k", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    fraction = load_params(REPOSITORY / paths.PARAMS).preprocess.validation_fraction
+    parser.add_argument("--validation-fraction", type=float, default=fraction, help="default: %(default)s")
     arguments = parser.parse_args()
     pairs = arguments.pairs or list(PAIRS)
     if unknown := set(pairs) - set(PAIRS):
@@ -123,7 +126,8 @@ def main() -> None:
             name: variant.model_dump() for name, variant in load_params(REPOSITORY / paths.PARAMS).variants.items()
         }
         rougher = {ROUGHER.format(name): variants[name] | {"precision": "bfloat16"} for name in REFERENCES}
-        prepare(folder, {"dataset": arguments.dataset, "variants": variants | rougher})
+        preprocess = {"validation_fraction": arguments.validation_fraction}
+        prepare(folder, {"dataset": arguments.dataset, "preprocess": preprocess, "variants": variants | rougher})
         measured = alternate(folder, pairs, arguments.rounds)
         trained = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
         accuracies = judge(folder, trained)

@@ -1,7 +1,7 @@
 """Keras' own layers and optimizers, computed in fewer passes over memory.
 
 Only the network that is given changes, and only how it computes. Its classes stay Keras' own, so that a saved one needs
-nothing of ours to load.
+nothing of ours to load. What each piece saves is in docs/results.md, measured by benchmarks/fused.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-WIDE = 128  # input channels from which wide_convolution is faster in bfloat16; with 48 `fast` takes a tenth longer
+WIDE = 128  # input channels from which wide_convolution is faster than TensorFlow's kernel, in bfloat16
 
 
 def fuse(network: keras.Sequential) -> keras.Sequential:
@@ -40,7 +40,7 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
 
 
 def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
-    """The same layer, trained with one kernel: a quarter off an epoch of `fast`. Prediction is Keras' as well."""
+    """The same layer, trained with one kernel where Keras takes several. Prediction is Keras' as well."""
     import keras
     import tensorflow as tf
 
@@ -59,7 +59,7 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
 
 
 def wide_convolution(layer: keras.layers.Conv2D) -> None:
-    """The same layer, the gradient of its filter from a matrix product for each place in it: a tenth off `best`.
+    """The same layer, the gradient of its filter from a matrix product for each place in it.
 
     With many channels in bfloat16 that is faster than TensorFlow's own kernel, with few it is slower.
     """
@@ -90,7 +90,7 @@ def wide_convolution(layer: keras.layers.Conv2D) -> None:
 
 
 def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
-    """The same two layers, with bias and ReLU after the maximum: a tenth off a step of `convnet`.
+    """The same two layers, with bias and ReLU after the maximum.
 
     A quarter of the values is left there, and since both preserve order the second layer gives what it did.
     """
