@@ -5,7 +5,8 @@ GLYPHLINE_MIRROR=... python -m benchmarks.side_by_side --dataset mnist --rounds 
 
 Both are timed as processes, from their start to the saved network. The plain ones train on all training images and
 watch the test set; Glyphline's stage trains on its train split and watches its validation split, as in `dvc repro`.
-With --validation-fraction 0.001 it trains on nearly as many images as they do.
+With --validation-fraction 0.001 it trains on nearly as many images as they do. Where a machine's speed drifts,
+--epochs 4 takes shorter turns, so that more of them say how far the ratio can be trusted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import arithmetic
 from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
@@ -26,24 +28,37 @@ from glyphline.datasets import DATASETS
 from glyphline.params import load_params
 
 REFERENCES = ("original", "convnet", "mlp")
+OURS = ("fast", "best")  # beside plain original
 ROUGHER = "{}_bfloat16"  # the same variant, computed in bfloat16
 
 # Of each pair the plain system and the variant that is set against it.
 PAIRS = (
     {name: (name, name) for name in REFERENCES}
     | {ROUGHER.format(name): (name, ROUGHER.format(name)) for name in REFERENCES}
-    | {name: ("original", name) for name in ("fast", "best")}
+    | {name: ("original", name) for name in OURS}
 )
 
 
-def alternate(folder: Path, pairs: Sequence[str], rounds: int) -> dict[str, list[Measured]]:
-    """Every process that the pairs need, once a round, by name. A plain system that two pairs share runs once."""
+def variants(epochs: int | None) -> dict[str, dict[str, Any]]:
+    """Those of params.yaml, and those of the references in bfloat16; the references' epochs replaced."""
+    known = {name: variant.model_dump() for name, variant in load_params(REPOSITORY / paths.PARAMS).variants.items()}
+    references = {name: known[name] | ({"epochs": epochs} if epochs else {}) for name in REFERENCES}
+    rougher = {ROUGHER.format(name): variant | {"precision": "bfloat16"} for name, variant in references.items()}
+    return known | references | rougher
+
+
+def alternate(folder: Path, pairs: Sequence[str], rounds: int, epochs: int | None) -> dict[str, list[Measured]]:
+    """Every process that the pairs need, once a round, by name. A plain system that two pairs share runs once.
+
+    epochs: of the plain systems; None: as the study.
+    """
+    shorter = ["--epochs", str(epochs)] if epochs else []
     systems = list(dict.fromkeys(PAIRS[pair][0] for pair in pairs))
-    variants = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
+    ours = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
     commands = {
-        f"plain {name}": python("benchmarks.plain", name, "--data", "data/raw", "--model", f"{name}.keras")
+        f"plain {name}": python("benchmarks.plain", name, "--data", "data/raw", "--model", f"{name}.keras", *shorter)
         for name in systems
-    } | {name: python("stages.train", name) for name in variants}
+    } | {name: python("stages.train", name) for name in ours}
     measured: dict[str, list[Measured]] = defaultdict(list)
     for count in range(1, rounds + 1):
         for name, command in commands.items():
@@ -116,19 +131,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     fraction = load_params(REPOSITORY / paths.PARAMS).preprocess.validation_fraction
     parser.add_argument("--validation-fraction", type=float, default=fraction, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, help="of both sides, which then are one network; default: as the study")
     arguments = parser.parse_args()
     pairs = arguments.pairs or list(PAIRS)
     if unknown := set(pairs) - set(PAIRS):
         parser.error(f"no such pair: {', '.join(sorted(unknown))}; there are {', '.join(PAIRS)}")
+    if arguments.epochs and (unequal := set(pairs) & set(OURS)):
+        parser.error(
+            f"--epochs: {', '.join(sorted(unequal))} and original are two networks, each with epochs of its own"
+        )
+    preprocess = {"validation_fraction": arguments.validation_fraction}
+    changes = {"dataset": arguments.dataset, "preprocess": preprocess, "variants": variants(arguments.epochs)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        variants = {
-            name: variant.model_dump() for name, variant in load_params(REPOSITORY / paths.PARAMS).variants.items()
-        }
-        rougher = {ROUGHER.format(name): variants[name] | {"precision": "bfloat16"} for name in REFERENCES}
-        preprocess = {"validation_fraction": arguments.validation_fraction}
-        prepare(folder, {"dataset": arguments.dataset, "preprocess": preprocess, "variants": variants | rougher})
-        measured = alternate(folder, pairs, arguments.rounds)
+        try:
+            prepare(folder, changes)
+        except RuntimeError as error:
+            parser.error(str(error).splitlines()[-1])
+        measured = alternate(folder, pairs, arguments.rounds, arguments.epochs)
         trained = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
         accuracies = judge(folder, trained)
         card = json.loads((folder / "data/raw/dataset.json").read_text(encoding="utf-8"))
