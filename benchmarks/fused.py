@@ -23,7 +23,7 @@ from glyphline.training import Examples
 if TYPE_CHECKING:
     import keras
 
-PIECES = ("batch_normalization", "wide_convolution", "pooled_relu", "dropout", "adam")
+PIECES = ("batch_normalization", "wide_convolution", "pooled_relu", "dropout", "adam", "rmsprop")
 STEPS = networks.DENSE_STEPS_PER_EXECUTION  # of each variant in its turn; no network returns to Python more rarely
 SIDE, CLASSES = 28, 10  # of MNIST
 

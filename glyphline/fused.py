@@ -36,6 +36,8 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
             dropout(layer)
     if isinstance(network.optimizer, keras.optimizers.Adam):
         adam(network.optimizer)
+    elif isinstance(network.optimizer, keras.optimizers.RMSprop):
+        rmsprop(network.optimizer)
     return network
 
 
@@ -144,6 +146,31 @@ def adam(optimizer: keras.optimizers.Adam) -> None:
             lr=tf.cast(learning_rate, variable.dtype),
             beta1=optimizer.beta_1,
             beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=gradient,
+        )
+
+    optimizer.update_step = update_step
+
+
+def rmsprop(optimizer: keras.optimizers.RMSprop) -> None:
+    """The same RMSprop, without momentum and not centred, its update one pass over a variable as well."""
+    import tensorflow as tf
+
+    unused: dict[int, tf.Variable] = {}  # the kernel notes each step as momentum, of which it carries nothing over
+
+    def update_step(gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        position = optimizer._get_variable_index(variable)
+        if position not in unused:
+            with tf.init_scope():
+                unused[position] = tf.Variable(tf.zeros(variable.shape, variable.dtype))
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=variable.handle,
+            ms=optimizer._velocities[position].value.handle,
+            mom=unused[position].handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            rho=optimizer.rho,
+            momentum=0.0,
             epsilon=optimizer.epsilon,
             grad=gradient,
         )

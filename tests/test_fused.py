@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -105,8 +108,17 @@ def test_dropout_silences_its_rate_of_units_and_scales_the_others_up(rate: float
     np.testing.assert_array_equal(tf.cast(layer(ones, training=False), "float32"), 1)
 
 
-@pytest.mark.parametrize("name", ["Adam", "AdamW"])
-def test_the_fused_kernel_moves_weights_as_keras_adam_does(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "piece", "options"),
+    [
+        ("Adam", fused.adam, {"beta_1": 0.8, "beta_2": 0.95}),
+        ("AdamW", fused.adam, {"beta_1": 0.8, "beta_2": 0.95}),
+        ("RMSprop", fused.rmsprop, {"rho": 0.8}),
+    ],
+)
+def test_the_fused_kernel_moves_weights_as_keras_does(
+    name: str, piece: Callable[[Any], None], options: dict[str, float]
+) -> None:
     import keras
     import tensorflow as tf
 
@@ -114,9 +126,9 @@ def test_the_fused_kernel_moves_weights_as_keras_adam_does(name: str) -> None:
     results = []
     for fuse in (False, True):
         schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=30)
-        optimizer = getattr(keras.optimizers, name)(schedule, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
+        optimizer = getattr(keras.optimizers, name)(schedule, epsilon=1e-3, **options)
         if fuse:
-            fused.adam(optimizer)
+            piece(optimizer)
         weights = [keras.Variable(np.linspace(-1, 1, 5), dtype="float32") for _ in gradients]
         for each in zip(*gradients, strict=True):
             optimizer.apply_gradients(zip(map(tf.constant, each), weights, strict=True))
