@@ -55,7 +55,7 @@ def make_deterministic(seed: int, threads: int | None = None) -> None:
 
     threads: how many TensorFlow computes with, if it has not started yet; None for one a core.
     """
-    with _quiet_start():
+    with _quiet_start(), _missing("matplotlib", "sklearn"):  # a third of Keras' start, unused
         import keras
         import tensorflow as tf
 
@@ -67,6 +67,19 @@ def make_deterministic(seed: int, threads: int | None = None) -> None:
     keras.utils.clear_session()  # names that Keras makes up count from one again, for every network of a process
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _missing(*packages: str) -> Iterator[None]:
+    """Let the import of packages that are not imported yet fail meanwhile."""
+    hidden = [package for package in packages if package not in sys.modules]
+    for package in hidden:
+        sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for package in hidden:
+            del sys.modules[package]
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from glyphline.images import normalise, one_hot
 from glyphline.params import Augmentation, Variant
 from glyphline.scoring import cross_entropy
 from glyphline.training import Examples
-from tests.conftest import Labelled
+from tests.conftest import REPOSITORY, Labelled
 
 # Small, and with everything that draws at random: initial weights, order, two kinds of dropout.
 SHIFTED = Augmentation(shift=2.0)
@@ -46,6 +48,14 @@ def fit(variant: Variant, train: Examples, validation: Examples, seed: int = 1) 
     training.make_deterministic(seed)
     network = networks.build(variant, (28, 28, 1), 10, training.steps(variant, len(train.labels)))
     return network, training.train(network, variant, train, validation, seed)
+
+
+def test_keras_starts_without_the_packages_it_has_no_use_for_here_and_they_can_be_imported_later() -> None:
+    story = (
+        "import sys; from glyphline import training; training.make_deterministic(1); import keras; "
+        "assert not {'matplotlib', 'sklearn'} & set(sys.modules); import matplotlib, sklearn"
+    )
+    subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
 
 
 def loss_of(network: Any, examples: Examples) -> float:
