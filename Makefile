@@ -55,13 +55,13 @@ lock: setup ## Resolve pyproject.toml anew into the lock files, and enter their 
 bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: about ten minutes
 	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
 	python -m benchmarks.pipeline --only mlp fast
-	python -m benchmarks.growth
+	python -m benchmarks.growth --rounds 2
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2
 
 bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuzushiji-49: hours
 	python -m benchmarks.side_by_side --dataset mnist
 	python -m benchmarks.pipeline
-	python -m benchmarks.growth
+	python -m benchmarks.growth --rounds 5
 	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
 
 # Tools apart from the product's packages, of which bench uses the most.

@@ -2,7 +2,8 @@
 
 python -m benchmarks.growth
 
-Seconds of a training are those of its epochs: starting TensorFlow takes longer, and by turns less and more.
+Seconds of preprocess are those of its work, and of a training those of its epochs: starting Python and TensorFlow takes
+longer, and by turns less and more. The least of several rounds counts: what else the machine does only adds.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from glyphline.params import load_params
 
 FACTORS = (1, 2, 4, 8)
 EPOCHS = 3
-COPIES = 2  # of the bundled 4,000 images at factor 1, so that starting the process does not hide their cost
+COPIES = 2  # of the bundled 4,000 images at factor 1, so that what a process does once does not hide their cost
+IMAGES = 4000 * COPIES  # at factor 1
 
 
 def repeat(source: Path, target: Path, times: int) -> None:
@@ -33,52 +35,66 @@ def repeat(source: Path, target: Path, times: int) -> None:
         np.savez(target, images=np.tile(raw["images"], (times, 1, 1)), labels=np.tile(raw["labels"], times))
 
 
-def train(folder: Path, variant: str) -> Measured:
-    """The training of a variant in a folder that is prepared: seconds in epochs, peak memory of the process."""
-    measured = measure(python("stages.train", variant), folder)
-    record = json.loads((folder / paths.RUNS / f"train@{variant}.json").read_text(encoding="utf-8"))
-    return replace(measured, seconds=record["training_seconds"])
+def run_stage(folder: Path, stage: str) -> Measured:
+    """A stage, named as in dvc.yaml, in a folder that is prepared: seconds of its work, peak memory of the process."""
+    name, _, variant = stage.partition("@")
+    measured = measure(python(f"stages.{name}", *filter(None, [variant])), folder)
+    record = json.loads((folder / paths.RUNS / f"{stage}.json").read_text(encoding="utf-8"))
+    return replace(measured, seconds=record.get("training_seconds", record["seconds"]))
+
+
+def least(runs: Sequence[Measured]) -> Measured:
+    """The least seconds and the least memory of several runs."""
+    return replace(runs[0], seconds=min(run.seconds for run in runs), peak_bytes=min(run.peak_bytes for run in runs))
 
 
 def row(name: str, runs: Sequence[Measured]) -> str:
-    seconds, memory = [run.seconds for run in runs], [run.peak_bytes / 2**30 for run in runs]
-    cells = [f"{time:.1f} s, {size:.2f} GiB" for time, size in zip(seconds, memory, strict=True)]
-    return f"| {name} | " + " | ".join([*cells, steps(seconds), steps(memory)]) + " |"
+    milliseconds, mebibytes = [1000 * run.seconds for run in runs], [run.peak_bytes / 2**20 for run in runs]
+    cells = [f"{time / 1000:.2f} s, {size / 1024:.2f} GiB" for time, size in zip(milliseconds, mebibytes, strict=True)]
+    return f"| {name} | " + " | ".join([*cells, further(milliseconds), further(mebibytes)]) + " |"
 
 
-def steps(costs: Sequence[float]) -> str:
-    """What each doubling adds, over what the first one added: 1, 2, 4 where the cost is linear."""
-    added = [after - before for before, after in pairwise(costs)]
-    return " : ".join(f"{step / added[0]:.1f}" for step in added)
+def further(costs: Sequence[float]) -> str:
+    """What each doubling adds for 1,000 images: equal where the cost is linear."""
+    sizes = [IMAGES * factor / 1000 for factor in FACTORS]
+    added = zip(pairwise(costs), pairwise(sizes), strict=True)
+    return ", ".join(f"{(after - before) / (more - fewer):.1f}" for (before, after), (fewer, more) in added)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", default=["mlp", "fast"], help="default: %(default)s")
-    names = parser.parse_args().variants
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
     variants = load_params(REPOSITORY / paths.PARAMS).variants
-    unknown = [name for name in names if name not in variants]
+    unknown = [name for name in arguments.variants if name not in variants]
     if unknown:
         parser.error(f"no such variant: {', '.join(unknown)}; there are {', '.join(variants)}")
-    measured: dict[str, list[Measured]] = {name: [] for name in ("preprocess", *names)}
+    names = {"preprocess": "preprocess"} | {
+        f"train@{name}": f"`{name}`, {EPOCHS} epochs" for name in arguments.variants
+    }
+    runs: dict[tuple[str, int], list[Measured]] = {(stage, factor): [] for stage in names for factor in FACTORS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepare(folder, {"variants": {name: variants[name].model_dump() | {"epochs": EPOCHS} for name in names}})
+        shorter = {name: variants[name].model_dump() | {"epochs": EPOCHS} for name in arguments.variants}
+        prepare(folder, {"variants": shorter})
         original = folder / "train.npz"
         shutil.copy(folder / paths.RAW_TRAIN, original)
-        for factor in FACTORS:
-            repeat(original, folder / paths.RAW_TRAIN, COPIES * factor)
-            measured["preprocess"].append(measure(python("stages.preprocess"), folder))
-            for name in names:
-                measured[name].append(train(folder, name))
+        for _ in range(arguments.rounds):
+            for factor in FACTORS:
+                repeat(original, folder / paths.RAW_TRAIN, COPIES * factor)
+                for stage in names:
+                    runs[stage, factor].append(run_stage(folder, stage))
     print(
         "| stage | "
-        + " | ".join(f"{4000 * COPIES * factor:,} images" for factor in FACTORS)
-        + " | steps, s | steps, GiB |"
+        + " | ".join(f"{IMAGES * factor:,} images" for factor in FACTORS)
+        + " | ms for 1,000 more | MiB for 1,000 more |"
     )
     print("|" + "---|" * (len(FACTORS) + 3))
-    for name, runs in measured.items():
-        print(row(name if name == "preprocess" else f"`{name}`, {EPOCHS} epochs", runs))
+    for stage, name in names.items():
+        print(row(name, [least(runs[stage, factor]) for factor in FACTORS]))
 
 
 if __name__ == "__main__":

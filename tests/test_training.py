@@ -58,6 +58,17 @@ def test_keras_starts_without_the_packages_it_has_no_use_for_here_and_they_can_b
     subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
 
 
+def test_of_a_start_s_objects_none_is_collected_and_of_later_ones_all_that_are_garbage() -> None:
+    story = (
+        "import gc, weakref; from glyphline import training; training.make_deterministic(1); "
+        "frozen = gc.get_freeze_count(); assert frozen > len(gc.get_objects()) and gc.isenabled(); import keras; "
+        "network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]); kept = weakref.ref(network); "
+        "training.make_deterministic(2); assert gc.get_freeze_count() <= frozen; "
+        "del network; gc.collect(); assert kept() is None"
+    )
+    subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
+
+
 def loss_of(network: Any, examples: Examples) -> float:
     """The cross-entropy of a network as it stands, dropout off, without any penalty."""
     probabilities = network(examples.images).numpy()
