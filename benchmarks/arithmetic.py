@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glyphline import paths
+from glyphline import paths, training
 from glyphline.params import load_params
 
 SIDE = 2048  # of the matrices: large enough to keep every core busy
@@ -19,6 +19,7 @@ OPERATIONS_OF_A_MULTIPLY_ADD = 3 * 2
 
 def matrix_product(precision: str) -> float:
     """Operations a second of a large matrix product in TensorFlow, the best of several; float32 or bfloat16."""
+    training.make_deterministic(0)  # also starts TensorFlow without its page of messages
     import tensorflow as tf
 
     matrix = tf.cast(tf.random.stateless_normal((SIDE, SIDE), (1, 2)), precision)
