@@ -28,7 +28,7 @@ setup: .venv/ready ## Make .venv with the locked packages
 
 repro: setup ## Set up, then bring data, models, metrics, plots and report up to date, and read them all again
 	dvc repro
-	python -m glyphline.integrity
+	python -m glyphline.review.integrity
 
 test: setup ## Set up, then run the tests that take little time each
 	python -m pytest -n 2 --dist loadfile
@@ -81,7 +81,7 @@ fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided b
 	for target in idx npz picture params; do PYTHONPATH=$(CURDIR)/.venv/fuzz python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here
-	python -m glyphline.integrity
+	python -m glyphline.review.integrity
 
 # Names reach the shell as variables of its environment, so that nothing in them is taken for a command.
 review: setup ## Print what changed since BASE=revision (if not given: since this branch left main)
@@ -91,7 +91,7 @@ gate: setup ## The same, and fail where a metric falls too far or dvc.lock is st
 	glyphline review --gate $${BASE:+-- "$$BASE"}
 
 prove: setup ## Rebuild the last commit from nothing in a scratch clone, and compare with what it has
-	python -m glyphline.proof
+	python -m glyphline.review.proof
 
 comment: ## Post the page PAGE=file on pull request PR=number, or renew it there; needs gh
 	.github/comment

@@ -14,8 +14,9 @@ from statistics import mean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphline import paths, training
-from glyphline.images import normalise
+from glyphline import paths
+from glyphline.data.splits import normalise
+from glyphline.model import training
 
 SHIFTS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 

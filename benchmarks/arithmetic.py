@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from glyphline import paths, training
-from glyphline.params import load_params
+from glyphline import paths
+from glyphline.config import load_params
+from glyphline.model import training
 
 SIDE = 2048  # of the matrices: large enough to keep every core busy
 REPETITIONS = 10

@@ -16,9 +16,11 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.processes import REPOSITORY
-from glyphline import fused, networks, paths, training
-from glyphline.params import Variant, load_params
-from glyphline.training import Examples
+from glyphline import paths
+from glyphline.config import load_params
+from glyphline.model import kernels, networks, training
+from glyphline.model.training import Examples
+from glyphline.model.variant import Variant
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +34,7 @@ def pieces_of(variant: Variant) -> list[str]:
     """Those that networks.build uses for this variant."""
     used = []
     for piece in PIECES:
-        with mock.patch.object(fused, piece) as replaced:
+        with mock.patch.object(kernels, piece) as replaced:
             build(variant)
         if replaced.called:
             used.append(piece)
@@ -40,8 +42,8 @@ def pieces_of(variant: Variant) -> list[str]:
 
 
 def build(variant: Variant, without: str | None = None) -> keras.Model:
-    """A network of 28x28 images, one piece of fused.py left to Keras."""
-    with mock.patch.object(fused, without) if without else nullcontext():
+    """A network of 28x28 images, one piece of kernels.py left to Keras."""
+    with mock.patch.object(kernels, without) if without else nullcontext():
         return networks.build(variant, (SIDE, SIDE, 1), CLASSES, STEPS)
 
 

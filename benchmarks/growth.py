@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
 from glyphline import paths
-from glyphline.params import load_params
+from glyphline.config import load_params
 
 FACTORS = (1, 2, 4, 8)
 EPOCHS = 3

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 
-from glyphline import networks, paths, training
-from glyphline.images import normalise, one_hot
-from glyphline.params import Variant, load_params
-from glyphline.training import Examples
+from glyphline import paths
+from glyphline.config import load_params
+from glyphline.data.splits import normalise, one_hot
+from glyphline.model import networks, training
+from glyphline.model.training import Examples
+from glyphline.model.variant import Variant
 
 SPLITS = ("first", "last", "random")  # where the images lie that are trained on
 SPLIT_SEED = 7

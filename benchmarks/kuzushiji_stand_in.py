@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from glyphline.datasets import K49, KMNIST, Dataset
+from glyphline.data.formats import IMAGES_MAGIC, LABELS_MAGIC, SIDE
+from glyphline.data.records import K49, KMNIST, Dataset
 from glyphline.figures import kana_font_path
-from glyphline.formats import IMAGES_MAGIC, LABELS_MAGIC, SIDE
 
 GLYPH_PIXELS = 22  # height of the printed kana
 LARGEST_SHIFT = 3  # pixels

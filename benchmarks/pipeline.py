@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.processes import REPOSITORY, measure
 from glyphline import paths
-from glyphline.params import load_params
+from glyphline.config import load_params
 
 
 def training_seconds(folder: Path) -> float:

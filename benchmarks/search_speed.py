@@ -28,8 +28,8 @@ from ruamel.yaml import YAML
 from benchmarks import processes
 from benchmarks.kuzushiji_stand_in import draw
 from glyphline import paths
-from glyphline.datasets import DATASETS, K49
-from glyphline.params import load_params
+from glyphline.config import load_params
+from glyphline.data.records import DATASETS, K49
 from stages.preprocess import save_split
 
 R5_TRAIN, R5_VALIDATION = 193_818, 38_547

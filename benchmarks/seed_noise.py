@@ -11,9 +11,10 @@ from itertools import combinations
 
 import numpy as np
 
-from glyphline import paths, training
-from glyphline.images import normalise
-from glyphline.paired import compare
+from glyphline import paths
+from glyphline.data.splits import normalise
+from glyphline.evaluation.significance import compare
+from glyphline.model import training
 
 SIGNIFICANCE = 0.05
 

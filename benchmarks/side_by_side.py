@@ -24,8 +24,8 @@ from typing import Any
 from benchmarks import arithmetic
 from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
 from glyphline import paths
-from glyphline.datasets import DATASETS
-from glyphline.params import load_params
+from glyphline.config import load_params
+from glyphline.data.records import DATASETS
 
 REFERENCES = ("original", "convnet", "mlp")
 OURS = ("fast", "best")  # beside plain original

@@ -2,7 +2,7 @@
 
 Test digits are drawn as people's pictures come: larger, smaller, off-centre, dark on light, coloured, noisy, badly lit.
 Each picture is written as a real file and classified twice: squeezed to 28x28 with its grey as it is ("before"), and
-prepared by glyphline.pictures ("after"). The last column of numbers is the accuracy on the same digits untouched.
+prepared by glyphline.predict ("after"). The last column of numbers is the accuracy on the same digits untouched.
 
     python -m benchmarks.user_pictures --model models/small_l2.keras
 
@@ -25,9 +25,11 @@ from PIL import Image
 from scipy import ndimage
 
 from glyphline import paths
-from glyphline.classify import check_model, probabilities
-from glyphline.formats import SIDE
-from glyphline.pictures import PictureError, prepare, read_picture
+from glyphline.data.formats import SIDE
+from glyphline.model.inference import check_model, probabilities
+from glyphline.predict.errors import PictureError
+from glyphline.predict.prepare import prepare
+from glyphline.predict.read import read_picture
 
 Floats = NDArray[np.float64]
 Digit = NDArray[np.uint8]  # (28, 28), 0 (background) to 255 (ink)

@@ -58,7 +58,7 @@ def _add_predict(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from glyphline.predict import predict
+    from glyphline.predict.command import predict
 
     everything = predict(arguments.images, arguments.model, as_json=arguments.json, show=arguments.show)
     return 0 if everything else 1
@@ -87,7 +87,7 @@ def _add_review(commands: Commands) -> None:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    from glyphline.review import review
+    from glyphline.review.command import review
     from glyphline.review.page import to_markdown
 
     page = review(Path.cwd(), arguments.base)
@@ -116,18 +116,18 @@ def _add_sweep(commands: Commands) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from glyphline import sweeps
+    from glyphline.review import experiments
 
-    listing = sweeps.read_experiments()
-    tables = {variant: sweeps.collect(listing, variant) for variant in arguments.variants}
+    listing = experiments.read_experiments()
+    tables = {variant: experiments.collect(listing, variant) for variant in arguments.variants}
     for variant, table in tables.items():
-        print(f"{variant}:\n\n{sweeps.to_markdown(table)}\n")
+        print(f"{variant}:\n\n{experiments.to_markdown(table)}\n")
     if arguments.figure:
         from glyphline.figures import save
         from glyphline.figures.sweep import sweep
 
         save(
-            sweep(tables, {variant: sweeps.swept_parameters(table) for variant, table in tables.items()}),
+            sweep(tables, {variant: experiments.swept_parameters(table) for variant, table in tables.items()}),
             arguments.figure,
         )
     return 0
@@ -145,7 +145,7 @@ def _add_runs(commands: Commands) -> None:
 
 
 def _runs(arguments: argparse.Namespace) -> int:
-    from glyphline import runs
+    from glyphline.report import runs
 
     print(runs.compare(arguments.folders).to_string())
     return 0

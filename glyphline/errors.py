@@ -1,5 +1,7 @@
 """What Glyphline says when it cannot go on: one sentence, for a person."""
 
+LONGEST_QUOTATION = 80  # characters of a wrong value that a message repeats
+
 
 class GlyphlineError(Exception):
     """A mistake or a mishap that its message explains: where, what was expected, what came, what to do."""
@@ -19,3 +21,17 @@ class FetchError(GlyphlineError):
 
 class DataError(GlyphlineError):
     """The data cannot be divided as params.yaml asks."""
+
+
+def printable(text: str) -> str:
+    """A name as one line can show it."""
+    return text if text.isprintable() else ascii(text)
+
+
+def quoted(value: object) -> str:
+    """A wrong value as a message repeats it, cut short where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of more digits than Python writes out"
+    return text if len(text) <= LONGEST_QUOTATION else f"{text[:LONGEST_QUOTATION]}..."

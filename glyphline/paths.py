@@ -25,7 +25,7 @@ SPACE = Path("data/search/space.json")
 
 TEST_METRICS = Path("metrics/test.json")
 PER_CLASS = Path("metrics/per_class.csv")
-PREDICTIONS = Path("metrics/predictions.csv")
+PREDICTIONS = Path("metrics/predictions")
 EVALUATION = Path("data/evaluation")
 
 PLOTS = Path("plots")
@@ -57,6 +57,11 @@ def train_metrics(variant: str) -> Path:
 def history(variant: str) -> Path:
     """Loss and accuracy of a variant after each epoch."""
     return HISTORY / f"{variant}.csv"
+
+
+def predictions(variant: str) -> Path:
+    """The true class of each test image, and the one that a variant took it for."""
+    return PREDICTIONS / f"{variant}.csv"
 
 
 def study(digest: str) -> Path:

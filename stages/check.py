@@ -9,9 +9,9 @@ import argparse
 import json
 
 from glyphline import paths, stage
-from glyphline.datasets import DATASETS
+from glyphline.config import Params, load_params
+from glyphline.data.records import DATASETS
 from glyphline.errors import ParamsError
-from glyphline.params import Params, load_params
 
 
 def main() -> None:

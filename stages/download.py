@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths, stage
-from glyphline.arrays import save_arrays
-from glyphline.datasets import DATASETS, MNIST_5K, Dataset, Split
+from glyphline.config import load_params
+from glyphline.data.arrays import save_arrays
+from glyphline.data.fetch import MIRROR_VARIABLE, fetch, mirrors_of
+from glyphline.data.formats import read_images, read_labels
+from glyphline.data.records import DATASETS, MNIST_5K, Dataset, Split
 from glyphline.errors import FormatError
-from glyphline.fetch import MIRROR_VARIABLE, fetch, mirrors_of
-from glyphline.formats import read_images, read_labels
-from glyphline.params import load_params
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 

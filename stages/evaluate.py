@@ -5,12 +5,15 @@ import json
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from glyphline import paths, scoring, stage, training
-from glyphline.arrays import save_array, save_arrays
+from glyphline import paths, stage
+from glyphline.config import load_params
+from glyphline.data.arrays import save_array, save_arrays
+from glyphline.data.splits import normalise
 from glyphline.errors import GlyphlineError
-from glyphline.images import normalise
-from glyphline.params import load_params
+from glyphline.evaluation import scoring
+from glyphline.model import training
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
 
@@ -26,7 +29,6 @@ def main() -> None:
 
     training.make_deterministic(seed=0)  # prediction draws nothing at random
     metrics = {}
-    predictions = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
     recalls = []
     for name in names:
         probabilities = training.predict(paths.model(name), inputs)
@@ -34,7 +36,7 @@ def main() -> None:
         others = [training.predict(path, inputs) for path in sorted(paths.seed_models(name).glob("*.keras"))]
         if others:
             metrics[name]["seeds"] = scoring.spread(labels, [probabilities, *others])
-        predictions[name] = probabilities.argmax(axis=1)
+        write_predictions(name, labels, probabilities)
         recalls.append(scoring.per_class(labels, probabilities, class_names).assign(variant=name))
 
         folder = paths.EVALUATION / name
@@ -53,9 +55,15 @@ def main() -> None:
 
     paths.TEST_METRICS.parent.mkdir(exist_ok=True)
     paths.TEST_METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    predictions.to_csv(paths.PREDICTIONS, index=False)
     columns = ["variant", "class", "recall", "precision", "n"]
     pd.concat(recalls)[columns].to_csv(paths.PER_CLASS, index=False)
+
+
+def write_predictions(variant: str, labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
+    """Write one row for each test image: its number, its class, and the most probable class."""
+    paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels, "predicted": probabilities.argmax(axis=1)})
+    table.to_csv(paths.predictions(variant), index=False)
 
 
 def _trained(names: list[str]) -> list[str]:

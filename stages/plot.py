@@ -58,13 +58,14 @@ def draw_mistakes(variant: str, n: int, card: dict[str, Any], folder: Path) -> N
 
 
 def draw_data(card: dict[str, Any], folder: Path) -> None:
-    """examples.png and balance.png. The labels of the test images come from the table of predictions."""
+    """examples.png and balance.png. How many test images each class has comes from the table of recalls."""
     class_names = card["class_names"]
     with np.load(paths.RAW_TRAIN) as raw:
         images, labels = raw["images"], raw["labels"]
-    test_labels = pd.read_csv(paths.PREDICTIONS, usecols=["label"])["label"]
+    per_class = pd.read_csv(paths.PER_CLASS, dtype={"class": str}, keep_default_na=False)
+    test_counts = per_class[per_class["variant"] == per_class["variant"].iloc[0]]["n"].to_numpy()
     figures.save(figures.examples(images, labels, class_names, card["title"]), folder / "examples.png")
-    train_counts, test_counts = (np.bincount(each, minlength=len(class_names)) for each in (labels, test_labels))
+    train_counts = np.bincount(labels, minlength=len(class_names))
     figures.save(figures.balance(train_counts, test_counts, class_names, card["title"]), folder / "balance.png")
 
 

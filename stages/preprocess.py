@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths, stage
-from glyphline.arrays import save_array
-from glyphline.images import Indices, normalise, one_hot, split, subset
-from glyphline.params import load_params
+from glyphline.config import load_params
+from glyphline.data.arrays import save_array
+from glyphline.data.splits import Indices, normalise, one_hot, split, subset
 
 CHUNK = 10_000  # images normalised at a time, to keep the peak of memory low
 

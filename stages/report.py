@@ -2,11 +2,13 @@
 
 import argparse
 
-from glyphline import paths, report, stage
+from glyphline import paths, stage
+from glyphline.report.page import render
+from glyphline.report.results import read_results
 
 
 def main() -> None:
-    page = report.render(report.read_results())
+    page = render(read_results())
     paths.REPORT.parent.mkdir(exist_ok=True)
     paths.REPORT.write_text(page, encoding="utf-8")
     print(f"{paths.REPORT}: {len(page.encode()) / 1e6:.1f} MB, open it in a browser")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from glyphline import networks, paths, stage, training
+from glyphline import paths, stage
+from glyphline.config import load_params
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.params import Variant, load_params
-from glyphline.training import Examples
+from glyphline.model import networks, training
+from glyphline.model.training import Examples
+from glyphline.model.variant import Variant
 
 if TYPE_CHECKING:
     import keras

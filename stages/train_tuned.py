@@ -3,13 +3,14 @@
 import argparse
 
 from glyphline import paths, stage
-from glyphline.params import load_params, tuned_variant
+from glyphline.config import load_params
+from glyphline.search.settings import tuned_variant
 from stages.train import train_variant
 
 
 def main() -> dict[str, float]:
     params = load_params(paths.PARAMS)
-    return train_variant(paths.TUNED, tuned_variant(params), params.seed, where="search.final")
+    return train_variant(paths.TUNED, tuned_variant(params.search), params.seed, where="search.final")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
-from glyphline import paths, stage, training
+from glyphline import paths, stage
+from glyphline.config import load_params
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.params import Search, load_params
+from glyphline.model import training
 from glyphline.search.cluster import check_scheduler, connected
 from glyphline.search.loop import Loop
+from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
 from glyphline.search.study import digest, is_done, open_study
 from glyphline.search.table import trials_table, winner

@@ -107,7 +107,7 @@ def run_stage(world: Path) -> Run:
 @pytest.fixture
 def deterministic() -> None:
     """TensorFlow imported and seeded, as a stage does it before it builds a network."""
-    from glyphline import training
+    from glyphline.model import training
 
     training.make_deterministic(1234)
 

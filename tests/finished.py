@@ -13,10 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.distributions import distribution_to_json
 
-from glyphline import paths, scoring
-from glyphline.params import Search
+from glyphline import paths
+from glyphline.evaluation import scoring
+from glyphline.search.settings import Search
 from glyphline.search.space import distributions
 from stages import plot
+from stages.evaluate import write_predictions
 
 CLASS_NAMES = ("あ", "<b>&amp;", "Ankle boot", "3")
 TEST_IMAGES = 400  # 100 of each class
@@ -119,10 +121,9 @@ def _probabilities(labels: NDArray[np.uint8], wrong: int) -> NDArray[np.float32]
 def _write_evaluation(labels: NDArray[np.uint8], by_variant: Mapping[str, NDArray[np.float32]]) -> None:
     images = _images(labels)
     class_names = list(CLASS_NAMES)
-    predictions = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
     recalls = []
     for name, probabilities in by_variant.items():
-        predictions[name] = probabilities.argmax(axis=1)
+        write_predictions(name, labels, probabilities)
         recalls.append(scoring.per_class(labels, probabilities, class_names).assign(variant=name))
         folder = paths.EVALUATION / name
         folder.mkdir(parents=True)
@@ -138,7 +139,6 @@ def _write_evaluation(labels: NDArray[np.uint8], by_variant: Mapping[str, NDArra
     paths.TEST_METRICS.parent.mkdir(exist_ok=True)
     metrics = {name: scoring.score(labels, probabilities) for name, probabilities in by_variant.items()}
     paths.TEST_METRICS.write_text(json.dumps(metrics), encoding="utf-8")
-    predictions.to_csv(paths.PREDICTIONS, index=False)
     pd.concat(recalls)[["variant", "class", "recall", "precision", "n"]].to_csv(paths.PER_CLASS, index=False)
 
 

@@ -31,10 +31,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from ruamel.yaml.error import ReusedAnchorWarning
 
+from glyphline.config import Params, load_params
+from glyphline.data.formats import SIDE, read_images, read_labels
 from glyphline.errors import FormatError, GlyphlineError, ParamsError
-from glyphline.formats import SIDE, read_images, read_labels
-from glyphline.params import Params, load_params
-from glyphline.pictures import WORKING_SIDE, PictureError, prepare, read_picture
+from glyphline.predict.errors import PictureError
+from glyphline.predict.prepare import prepare
+from glyphline.predict.read import WORKING_SIDE, read_picture
 
 IMAGES = (np.arange(2 * SIDE * SIDE) % 251 // 64).astype(np.uint8).reshape(2, SIDE, SIDE)  # compresses well
 LABELS = np.array([3, 0, 9, 3, 1], np.uint8)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from glyphline.integrity import problems
 from glyphline.paths import TUNED
+from glyphline.review.integrity import problems
 from tests.conftest import REPOSITORY
 from tests.pipeline.conftest import copy_tree, start_repository
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from glyphline.integrity import problems
+from glyphline.review.integrity import problems
 from tests.conftest import REPOSITORY
 from tests.github import serving
 from tests.pipeline.conftest import Clone, copy_tree, start_repository

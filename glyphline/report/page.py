@@ -11,13 +11,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from glyphline.evaluation.scoring import wilson_interval
 from glyphline.report import alternatives, parameters, words
 from glyphline.report.intervals import Mark, Scale, scale_of
 from glyphline.report.parameters import Parameter
 from glyphline.report.pictures import Picture, description, embed
 from glyphline.report.results import VARIANT_PICTURES, Results
 from glyphline.report.verdict import Rival, Verdict, judge
-from glyphline.scoring import wilson_interval
 
 HERE = Path(__file__).parent
 METRICS = ("accuracy", "balanced_accuracy")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from glyphline.params import Params, Variant
+from glyphline.config import Params
+from glyphline.model.variant import Variant
 from glyphline.report import words
 
 ELSEWHERE = {"variants", "search", "gate"}  # those have sections of their own, and no result depends on the gate

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from glyphline import paths
+from glyphline.config import Params, load_params
 from glyphline.errors import GlyphlineError
-from glyphline.params import Params, Variant, load_params, tuned_variant
+from glyphline.model.variant import Variant
+from glyphline.search.settings import tuned_variant
 
 PICTURES = ("accuracy_vs_cost", "overfitting", "data/balance", "data/examples")
 VARIANT_PICTURES = ("curves", "confusion", "errors", "network")
@@ -59,12 +61,13 @@ def read_results() -> Results:
     test = _read_json(paths.TEST_METRICS)
     if not test:
         raise GlyphlineError(f"{paths.TEST_METRICS}: no variant is judged in it; {AGAIN}")
-    predictions = _read_csv(paths.PREDICTIONS)
+    predictions = _read_predictions(list(test))
     per_class = _read_csv(paths.PER_CLASS, dtype={"class": str}, keep_default_na=False)
     for name in test:
-        if name not in predictions or not (per_class["variant"] == name).any():
-            table = paths.PER_CLASS if name in predictions else paths.PREDICTIONS
-            raise GlyphlineError(f"{table}: nothing in it is of {name}, which {paths.TEST_METRICS} has; {AGAIN}")
+        if not (per_class["variant"] == name).any():
+            raise GlyphlineError(
+                f"{paths.PER_CLASS}: nothing in it is of {name}, which {paths.TEST_METRICS} has; {AGAIN}"
+            )
     for picture in (*PICTURES, *(f"{name}/{picture}" for name in test for picture in VARIANT_PICTURES)):
         _present(paths.PLOTS / f"{picture}.png")
     splits = {split: _present(paths.PREPARED / split / "labels.npy") for split in ("train", "validation")}
@@ -82,9 +85,16 @@ def read_results() -> Results:
         layers={name: _read_csv(paths.layers(name)) for name in test},
         worst={name: _read_worst(paths.EVALUATION / name / "worst_errors.npz") for name in test},
         plots=paths.PLOTS,
-        variants=params.variants | ({paths.TUNED: tuned_variant(params)} if searched else {}),
+        variants=params.variants | ({paths.TUNED: tuned_variant(params.search)} if searched else {}),
         trials=_read_csv(paths.TRIALS, dtype=str, keep_default_na=False) if searched else None,
     )
+
+
+def _read_predictions(variants: list[str]) -> pd.DataFrame:
+    """A row a test image: its label, and the class that each variant took it for in a column of the variant's name."""
+    tables = {name: _read_csv(paths.predictions(name)) for name in variants}
+    label = next(iter(tables.values()))["label"]
+    return pd.DataFrame({"label": label} | {name: table["predicted"] for name, table in tables.items()})
 
 
 def _present(path: Path) -> Path:

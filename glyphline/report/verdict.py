@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from glyphline.paired import Paired, compare, compare_balanced, holm
-from glyphline.spread import Spread, compare_means
+from glyphline.evaluation.seeds import Spread, compare_means
+from glyphline.evaluation.significance import Paired, compare, compare_balanced, holm
 
 SIGNIFICANCE = 0.05  # of all comparisons together
 

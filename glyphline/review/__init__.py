@@ -1,45 +1,8 @@
-"""What a change did to every network, from the committed files of two revisions alone.
+"""What a change did to every network, from the committed files of two revisions alone. Nothing here trains.
 
-revision reads git, results the files of one revision, compare sets two beside each other, gate judges, page writes
-Markdown, web the same as one HTML page, changed finds the pictures for it in DVC's cache. Nothing here trains.
+In the order of the work: `revision` reads git, `results` the files of one revision, `compare` sets two beside each
+other, `gate` holds them to `limits`, `page` and `tables` write Markdown, `web` the same as one HTML page, for which
+`changed` finds the images in DVC's cache and `pictures` draws. `command` runs it all.
+
+Beside it: `integrity` says what is wrong in a repository, `proof` rebuilds a commit, `experiments` tables a sweep.
 """
-
-from __future__ import annotations
-
-from pathlib import Path
-
-from glyphline.errors import ParamsError
-from glyphline.integrity import problems
-from glyphline.params import Gate, parse_params
-from glyphline.review import gate, revision
-from glyphline.review.compare import compare_results
-from glyphline.review.page import Page
-from glyphline.review.results import Results, contradictions, read_results
-
-SOURCES = ("*.py", "dvc.yaml")
-
-
-def review(folder: Path, base: str | None = None) -> Page:
-    """Compare the repository that the folder is in with its revision `base`; without one, see revision.choose().
-
-    Raises GlyphlineError, one sentence, for what cannot be compared.
-    """
-    repository = revision.find_repository(folder)
-    before, after = revision.choose(repository, base)
-    comparison = compare_results(read_results(before), read_results(after))
-    limits = _gate(comparison.after)
-    return Page(
-        repository=repository,
-        comparison=comparison,
-        lines=revision.changed_lines(before, after, SOURCES),
-        gate=limits,
-        failures=gate.failures(comparison, limits),
-        problems=[*problems(repository, after.commit), *contradictions(comparison.after)],
-    )
-
-
-def _gate(after: Results) -> Gate:
-    try:
-        return parse_params(after.params, source="params.yaml").gate
-    except ParamsError:
-        return Gate()  # what is wrong with params.yaml is one of the problems

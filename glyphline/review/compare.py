@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.datasets import DATASETS
-from glyphline.paired import Paired, compare, compare_balanced, holm
+from glyphline.data.records import DATASETS
+from glyphline.evaluation.seeds import MeanDifference, Spread, compare_means
+from glyphline.evaluation.significance import Paired, compare, compare_balanced, holm
 from glyphline.review.results import METRICS, Results
-from glyphline.spread import MeanDifference, Spread, compare_means
 
 SIGNIFICANCE = 0.05
 Flags = NDArray[np.bool_]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from glyphline.params import Gate
 from glyphline.review.compare import Change, Comparison, Verdict
+from glyphline.review.limits import Gate
 from glyphline.review.results import METRICS
 
 DIGITS = 6  # decimals kept in metrics/test.json

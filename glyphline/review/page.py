@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glyphline.params import Gate
 from glyphline.review import tables
 from glyphline.review.compare import Comparison, Verdict
+from glyphline.review.limits import Gate
 from glyphline.review.markdown import bullets, count, escaped
 from glyphline.review.results import METRICS
 from glyphline.review.revision import Lines

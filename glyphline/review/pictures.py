@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from glyphline.datasets import DATASETS
+from glyphline.data.records import DATASETS
 from glyphline.figures.changes import Interval, Row, class_changes, differences, flips
 from glyphline.review.changed import Changed
 from glyphline.review.compare import Comparison, VariantReview, Verdict

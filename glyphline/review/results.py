@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glyphline import paths
+from glyphline.config import parse_yaml
 from glyphline.errors import GlyphlineError
-from glyphline.params import parse_yaml
+from glyphline.evaluation.seeds import Spread
 from glyphline.review.revision import Revision
-from glyphline.spread import Spread
 
 METRICS = ("accuracy", "balanced_accuracy")
 COSTS = ("parameters", "multiply_adds")
@@ -36,7 +36,7 @@ Classes = NDArray[np.int64]
 class Results:
     """One revision.
 
-    metrics: metrics/test.json. labels: (n,) true classes of the test images, or None without metrics/predictions.csv.
+    metrics: metrics/test.json. labels: (n,) true classes of the test images, or None without metrics/predictions/.
     predictions: of each variant, (n,) predicted classes. class_names: in the order of the classes' numbers; empty where
     the revision does not tell. costs: of each variant, parameters and multiply_adds. outs: the digest in dvc.lock of
     each file or folder that a stage writes. used_by: of each file, the stages that declare it. packages: the version
@@ -81,7 +81,7 @@ def read_results(revision: Revision) -> Results:
     params = _mapping(revision, paths.PARAMS)
     if params is None:
         raise GlyphlineError(f"{revision.name}: it has no {paths.PARAMS}")
-    labels, predictions = _predictions(revision)
+    labels, predictions = _predictions(revision, metrics)
     return Results(
         name=revision.name,
         params=params,
@@ -104,7 +104,7 @@ def contradictions(results: Results) -> list[str]:
         if right is not None and abs(scores["accuracy"] - right.mean()) > ROUNDING:
             sentences.append(
                 f"{paths.TEST_METRICS}: {variant}: the accuracy is {100 * scores['accuracy']:g} %, "
-                f"but {paths.PREDICTIONS} gives {100 * right.mean():g} %"
+                f"but {paths.predictions(variant)} gives {100 * right.mean():g} %"
             )
     return sentences
 
@@ -134,19 +134,25 @@ def _check_scores(where: str, scores: dict[str, Any]) -> None:
             raise GlyphlineError(f"{where}.seeds: expected n > 1, and a mean and an sd of each metric")
 
 
-def _predictions(revision: Revision) -> tuple[Classes | None, dict[str, Classes]]:
-    content = revision.read(paths.PREDICTIONS)
-    if content is None:
-        return None, {}
-    try:
-        table = pd.read_csv(io.BytesIO(content), index_col="image", dtype=np.int64)
-        labels = table.pop("label").to_numpy()
-    except (KeyError, ValueError):
-        raise GlyphlineError(
-            f"{revision.name}: {paths.PREDICTIONS}: expected the columns image, label and one of each variant, "
-            f"with whole numbers"
-        ) from None
-    return labels, {str(variant): table[variant].to_numpy() for variant in table}
+def _predictions(revision: Revision, variants: Iterable[str]) -> tuple[Classes | None, dict[str, Classes]]:
+    labels: Classes | None = None
+    predicted: dict[str, Classes] = {}
+    for variant in variants:
+        path = paths.predictions(variant)
+        content = revision.read(path)
+        if content is None:
+            continue
+        try:
+            table = pd.read_csv(io.BytesIO(content), index_col="image", dtype=np.int64)
+            its_labels, predicted[variant] = table["label"].to_numpy(), table["predicted"].to_numpy()
+        except (KeyError, ValueError):
+            raise GlyphlineError(
+                f"{revision.name}: {path}: expected the columns image, label and predicted, with whole numbers"
+            ) from None
+        if labels is not None and not np.array_equal(labels, its_labels):
+            raise GlyphlineError(f"{revision.name}: {path}: its labels are not those of the other variants")
+        labels = its_labels
+    return labels, predicted
 
 
 def _class_names(revision: Revision) -> list[str]:
@@ -185,7 +191,7 @@ def _mapping(revision: Revision, path: Path) -> dict[str, Any] | None:
 
 
 def _quietly(revision: Revision, path: Path) -> dict[str, Any]:
-    """The file's mapping, or an empty one: what is wrong with DVC's files is for glyphline.integrity to say."""
+    """The file's mapping, or an empty one: what is wrong with DVC's files is for glyphline.review.integrity to say."""
     try:
         return _mapping(revision, path) or {}
     except GlyphlineError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glyphline.evaluation.seeds import Spread
 from glyphline.review.compare import Change, Comparison, ParamChange, VariantReview, Verdict
 from glyphline.review.markdown import MINUS, code, count, interval, p_value, percent, points, signed, table
 from glyphline.review.results import COSTS, METRICS, Results
 from glyphline.review.revision import Lines
-from glyphline.spread import Spread
 
 MARKS = {Verdict.BETTER: "**▲ better**", Verdict.WORSE: "**▼ worse**"}
 CLASSES_IN_A_CELL = 3

@@ -13,7 +13,7 @@ import distributed
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
-from glyphline.params import Search
+from glyphline.search.settings import Search
 from glyphline.search.trial import Splits
 from glyphline.search.versions import versions
 

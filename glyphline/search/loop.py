@@ -15,9 +15,10 @@ from distributed.scheduler import KilledWorker
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
-from glyphline.params import Search, Variant
+from glyphline.model.variant import Variant
 from glyphline.search.cluster import WORKER_SECONDS, ClusterError, share
 from glyphline.search.progress import Progress
+from glyphline.search.settings import Search
 from glyphline.search.space import suggest
 from glyphline.search.study import FAILURE, STOPPED, unfinished
 from glyphline.search.table import COMPLETE, FAILED, STOPPED_EARLY

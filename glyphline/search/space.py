@@ -1,17 +1,103 @@
-"""The space of `search` in params.yaml, as Optuna draws from it."""
+"""The space of a search: its schema, and how Optuna draws from it."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Annotated, Any
 
-from glyphline.params import Alternatives, Choices, Entries, Range
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from glyphline.errors import quoted
 
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
+
+def _is_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"this is a number, but it is {quoted(value)}")
+    return value
+
+
+def _kind_of(value: Any) -> str:
+    """Which alternatives a mapping of params.yaml means: the tag of Range, Choices or Entries."""
+    keys = set(value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ())
+    return "[choices]" if "choices" in keys else "[entries]" if keys & {"count", "each"} else "[range]"
+
+
+Number = Annotated[int | float, BeforeValidator(_is_number)]
+
+
+class Range(BaseModel, extra="forbid", strict=True, frozen=True):
+    """Numbers from `low` to `high`, both included: whole ones if both are whole, `step` apart if it is given."""
+
+    low: Number
+    high: Number
+    step: Number | None = Field(default=None, description="distance between the numbers; null for none")
+    log: bool = Field(default=False, description="draw the logarithm evenly: each decade as likely as the next")
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("with log, low is above 0 and there is no step")
+        if self.step is not None:
+            if self.step <= 0:
+                raise ValueError(f"step is {self.step}, and has to be above 0")
+            if self.whole and not isinstance(self.step, int):
+                raise ValueError(f"low and high are whole numbers and step is {self.step}; write low as {self.low}.0")
+            steps = (self.high - self.low) / self.step
+            if abs(steps - round(steps)) > 1e-9 * max(steps, 1):
+                raise ValueError(f"steps of {self.step} from {self.low} miss {self.high}")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers alone."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Choices(BaseModel, extra="forbid", strict=True, frozen=True):
+    """Any of these values, each as likely."""
+
+    choices: list[Any] = Field(min_length=1)
+
+
+Values = Annotated[Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")], Discriminator(_kind_of)]
+
+
+class Entries(BaseModel, extra="forbid", strict=True, frozen=True):
+    """A list: `count` entries, each of them one of `each`."""
+
+    count: Range
+    each: Values
+
+    @field_validator("count")
+    @classmethod
+    def _counts(cls, count: Range) -> Range:
+        if not count.whole or count.low < 0:
+            raise ValueError("a count is a whole number, at least 0")
+        return count
+
+
+Alternatives = Annotated[
+    Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")] | Annotated[Entries, Tag("[entries]")],
+    Discriminator(_kind_of),
+]
+
 Space = dict[str, Alternatives]
+
+
+def examples(alternatives: Range | Choices | Entries) -> list[Any]:
+    """The values that say whether a variant's key can have all of them."""
+    if isinstance(alternatives, Choices):
+        return alternatives.choices
+    if isinstance(alternatives, Range):
+        return [alternatives.low, alternatives.high]
+    return [[value] for value in examples(alternatives.each)]
 
 
 def suggest(trial: optuna.trial.BaseTrial, space: Space) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from glyphline.params import Search
+from glyphline.search.settings import Search
 
 STARTUP_TRIALS = 5  # of TPE, at random: half of the default number of trials
 FAILURE = "failure"  # the user attribute of a trial that says why it failed

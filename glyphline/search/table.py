@@ -10,9 +10,9 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from glyphline.model.training import DIGITS
 from glyphline.search.space import Space, distributions
 from glyphline.search.study import FAILURE, STOPPED
-from glyphline.training import DIGITS
 
 COMPLETE, STOPPED_EARLY, FAILED = "complete", "stopped", "failed"
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from glyphline import networks, training
-from glyphline.params import Variant
+from glyphline.model import networks, training
+from glyphline.model.variant import Variant
 
 LONGEST_REASON = 120  # characters
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from glyphline.errors import GlyphlineError
 
-PACKAGES = ("distributed", "keras", "numpy", "tensorflow")
+PACKAGES = ("distributed", "keras", "numpy", "optuna", "tensorflow")
 _ROOM = Path(__file__).parents[1]
-# What decides the course of a trial.
-_CODE = ("augmentation.py", "fused.py", "networks.py", "params.py", "training.py", "search")
+_CODE = ("model", "search")  # what decides the course of a trial
 
 
 class VersionsDifferError(GlyphlineError):
@@ -23,7 +22,7 @@ def versions() -> dict[str, str]:
     """The versions here, by package. `glyphline` is a digest of the modules that a trial runs."""
     code = hashlib.sha256()
     for name in _CODE:
-        for path in sorted((_ROOM / name).rglob("*.py")) if (_ROOM / name).is_dir() else [_ROOM / name]:
+        for path in sorted((_ROOM / name).rglob("*.py")):
             code.update(path.relative_to(_ROOM).as_posix().encode() + path.read_bytes())
     python = ".".join(platform.python_version_tuple()[:2])
     return {"python": python, **{name: version(name) for name in PACKAGES}, "glyphline": code.hexdigest()[:12]}

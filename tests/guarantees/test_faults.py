@@ -36,7 +36,7 @@ echo "{ENDED}$code"
 cp dvc.lock "$6.lock"
 rm .git/ballast
 # DVC may have been writing down who is at work, and then runs no more: that is to be deleted, as make verify says.
-python -m glyphline.integrity | grep -q '^.dvc/tmp/rwlock: .*; delete it' && rm .dvc/tmp/rwlock
+python -m glyphline.review.integrity | grep -q '^.dvc/tmp/rwlock: .*; delete it' && rm .dvc/tmp/rwlock
 dvc repro
 cp -a . "$6"
 """
@@ -173,7 +173,7 @@ def flip_a_bit(path: Path) -> None:
 
 
 def verify(clone: Clone) -> subprocess.CompletedProcess[str]:
-    return clone.run(sys.executable, "-m", "glyphline.integrity", check=False)
+    return clone.run(sys.executable, "-m", "glyphline.review.integrity", check=False)
 
 
 def test_a_file_of_dvc_s_in_the_way_is_named(finished: Clone, tmp_path: Path) -> None:

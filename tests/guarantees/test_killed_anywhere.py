@@ -129,7 +129,7 @@ def at_work(clone: Clone) -> list[str]:
 
 def obey(clone: Clone, said: str) -> None:
     """Delete what `make verify` says to delete: a file that DVC was killed at writing, and cannot read."""
-    advice = clone.run(sys.executable, "-m", "glyphline.integrity", check=False).stdout
+    advice = clone.run(sys.executable, "-m", "glyphline.review.integrity", check=False).stdout
     found = re.findall(r"^(dvc\.lock|\.dvc/tmp/rwlock): .*; delete it, then run: dvc repro", advice, flags=re.MULTILINE)
     assert found, f"{said}\n{advice}"
     assert "Traceback" not in said
@@ -187,7 +187,7 @@ def test_a_dvc_lock_cut_short_is_made_again_without_training(finished: Clone, tm
         result = clone.dvc("repro", check=False)
         if result.returncode:
             unreadable += 1
-            said = clone.run(sys.executable, "-m", "glyphline.integrity", check=False).stdout
+            said = clone.run(sys.executable, "-m", "glyphline.review.integrity", check=False).stdout
             assert said.startswith("dvc.lock: DVC cannot read it: "), said
             assert "; delete it, then run: dvc repro" in said
             assert len(said.splitlines()) == 1

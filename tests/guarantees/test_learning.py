@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glyphline import networks
-from glyphline.images import normalise, one_hot, split
-from glyphline.params import Augmentation, Variant, load_params, tuned_variant
-from glyphline.scoring import cross_entropy
-from glyphline.training import Examples
+from glyphline.config import load_params
+from glyphline.data.splits import normalise, one_hot, split
+from glyphline.evaluation.scoring import cross_entropy
+from glyphline.model import networks
+from glyphline.model.training import Examples
+from glyphline.model.variant import Augmentation, Variant
+from glyphline.search.settings import tuned_variant
 from tests.conftest import REPOSITORY, Labelled
-from tests.test_training import fit
+from tests.model.test_training import fit
 
 IMAGE = (28, 28, 1)
 CLASSES = 10
@@ -29,7 +31,7 @@ def variants() -> dict[str, Variant]:
     params = load_params(REPOSITORY / "params.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        return dict(params.variants) | ({"tuned": tuned_variant(params)} if params.search else {})
+        return dict(params.variants) | ({"tuned": tuned_variant(params.search)} if params.search else {})
 
 
 VARIANTS = variants()
@@ -120,7 +122,7 @@ def test_the_same_seed_gives_a_variant_the_same_weights_and_another_seed_others(
 
 ORDERS = """
 import numpy as np
-from glyphline import training
+from glyphline.model import training
 training.make_deterministic(1)
 positions = np.arange(50, dtype=np.float32).reshape(50, 1, 1, 1)
 dataset = training.batches(training.Examples(positions, np.ones((50, 1), np.float32)), 8, shuffle_seed=1)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glyphline import classify, networks, training
-from glyphline.params import Variant, load_params
+from glyphline.config import load_params
+from glyphline.model import inference, networks, training
+from glyphline.model.variant import Variant
 from tests.conftest import REPOSITORY
 from tests.guarantees.conftest import Event
 
@@ -50,8 +51,8 @@ def wrote(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_
 
 def refusal(path: Path) -> str:
     """The one sentence with which a model is refused."""
-    with pytest.raises(classify.ModelError) as caught:
-        classify.probabilities(path, IMAGE)
+    with pytest.raises(inference.ModelError) as caught:
+        inference.probabilities(path, IMAGE)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert len(message.splitlines()) == 1
@@ -246,18 +247,18 @@ def test_every_part_that_params_yaml_can_ask_for_is_known() -> None:
 
     for variant in buildable():
         network = networks.build(variant, (28, 28, 1), 10, steps=10)
-        assert list(classify._unknown_parts(keras.saving.serialize_keras_object(network))) == [], variant
+        assert list(inference._unknown_parts(keras.saving.serialize_keras_object(network))) == [], variant
         widest = max(math.prod(layer.output.shape[1:]) for layer in network.layers)
-        assert 4 * widest < classify._MOST_OUTPUTS, variant
+        assert 4 * widest < inference._MOST_OUTPUTS, variant
 
 
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("name", ["original", "fast"])
 def test_a_model_of_ours_passes(name: str, tmp_path: Path) -> None:
     training.save(networks.build(VARIANTS[name], (28, 28, 1), 10, steps=10), tmp_path / "own.keras")
-    assert classify.probabilities(tmp_path / "own.keras", IMAGE).shape == (1, 10)
+    assert inference.probabilities(tmp_path / "own.keras", IMAGE).shape == (1, 10)
 
 
 def test_the_copy_that_is_attacked_is_accepted_untouched(honest: Path, tmp_path: Path) -> None:
     path = wrote(tmp_path / "same.keras", copy.copy(members_of(honest)))
-    assert classify.probabilities(path, IMAGE).shape == (1, 10)
+    assert inference.probabilities(path, IMAGE).shape == (1, 10)

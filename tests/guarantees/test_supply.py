@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glyphline.datasets import K49, MNIST, Dataset
+from glyphline.data.records import K49, MNIST, Dataset
 from stages import download
 from tests.conftest import REPOSITORY
 from tests.guarantees.conftest import LOADED, RUN, Event

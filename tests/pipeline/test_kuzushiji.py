@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.kuzushiji_stand_in import enter, make
-from glyphline.datasets import K49, KMNIST, Dataset
+from glyphline.data.records import K49, KMNIST, Dataset
 from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
 
 TRAIN_COUNT, TEST_COUNT = 3000, 600

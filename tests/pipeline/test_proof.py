@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from glyphline.integrity import problems
+from glyphline.review.integrity import problems
 from tests.pipeline.conftest import Clone
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
@@ -24,7 +24,7 @@ def test_nothing_is_wrong_after_a_run(small: Clone) -> None:
 
 
 def prove(clone: Clone) -> subprocess.CompletedProcess[str]:
-    return clone.run(sys.executable, "-m", "glyphline.proof", check=False)
+    return clone.run(sys.executable, "-m", "glyphline.review.proof", check=False)
 
 
 @pytest.mark.long

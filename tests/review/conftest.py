@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from glyphline import paths, scoring
+from glyphline import paths
+from glyphline.evaluation import scoring
 
 Flags = NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glyphline.paired import compare, holm
+from glyphline.evaluation.significance import compare, holm
 from glyphline.review.compare import (
     Comparison,
     ParamChange,

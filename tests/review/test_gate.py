@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from glyphline.params import Gate
 from glyphline.review.compare import compare_results
 from glyphline.review.gate import failures
+from glyphline.review.limits import Gate
 from tests.review.conftest import Flags, wrong
 from tests.review.test_compare import results
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from glyphline.params import Gate
 from glyphline.review.compare import compare_results
+from glyphline.review.limits import Gate
 from glyphline.review.markdown import code, escaped, interval, p_value, points, signed, table
 from glyphline.review.page import Page, to_markdown
 from glyphline.review.results import Results

@@ -11,9 +11,9 @@ import pytest
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
+from glyphline.evaluation.seeds import Spread
 from glyphline.review.results import Results, read_results
 from glyphline.review.revision import Revision
-from glyphline.spread import Spread
 from tests.conftest import REPOSITORY
 from tests.review.conftest import DIGITS, LABELS, Scratch, wrong
 

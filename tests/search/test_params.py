@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from glyphline.config import Params, parse_params
 from glyphline.errors import ParamsError
-from glyphline.params import Params, parse_params
 from tests.search.conftest import SEARCH
 
 REST: dict[str, Any] = {

@@ -10,9 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from optuna.distributions import distribution_to_json
 
-from glyphline import figures, paths, report
-from glyphline.params import Search
+from glyphline import figures, paths
+from glyphline.report.page import render
 from glyphline.report.pictures import description
+from glyphline.report.results import read_results
+from glyphline.search.settings import Search
 from glyphline.search.space import distributions
 from tests.finished import SEARCH, finish
 
@@ -43,7 +45,7 @@ def test_plot_draws_the_search_and_each_picture_says_what_it_shows(searched: Pat
 
 def test_the_report_has_every_trial_and_the_winner_s_parameters(searched: Path) -> None:
     with contextlib.chdir(searched):
-        page = report.render(report.read_results())
+        page = render(read_results())
     table = page[page.index('id="trials-caption"') : page.index("</table>", page.index('id="trials-caption"'))]
     assert "4 trials, chosen by their accuracy on the validation split" in table
     assert table.count('<th scope="row"') == 4

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from glyphline.params import Search, Variant
+from glyphline.model.variant import Variant
+from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
 from glyphline.search.study import (
     FAILURE,
@@ -60,7 +61,7 @@ def test_every_draw_of_r5_s_space_is_a_variant_of_it(seed: int) -> None:
 
 
 def test_params_yaml_has_r5_s_space() -> None:
-    from glyphline.params import load_params
+    from glyphline.config import load_params
     from tests.conftest import REPOSITORY
 
     here = load_params(REPOSITORY / "params.yaml").search

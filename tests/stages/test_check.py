@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glyphline.datasets import DATASETS
+from glyphline.data.records import DATASETS
 from glyphline.errors import ParamsError
 from stages import check
 from tests.conftest import REPOSITORY, Run, Write

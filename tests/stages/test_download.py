@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glyphline.datasets import DATASETS, FASHION_MNIST, K49, MNIST, Dataset, PublishedFile, Split
+from glyphline.data.records import DATASETS, FASHION_MNIST, K49, MNIST, Dataset, PublishedFile, Split
 from glyphline.errors import FetchError, FormatError
 from stages import download
 from tests.conftest import Labelled, Run, Write

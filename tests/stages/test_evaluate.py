@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glyphline import networks, scoring, training
-from glyphline.images import normalise
-from glyphline.params import Variant
+from glyphline.data.splits import normalise
+from glyphline.evaluation import scoring
+from glyphline.model import networks, training
+from glyphline.model.variant import Variant
 from stages import evaluate
 from tests.conftest import Labelled, Run, Write
 

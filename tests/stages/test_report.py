@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from glyphline.config import Params
 from glyphline.errors import GlyphlineError
-from glyphline.params import Params
 from glyphline.report.parameters import ELSEWHERE
 from stages import report as stage
 from tests.conftest import REPOSITORY

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glyphline.data.splits import split
 from glyphline.errors import GlyphlineError
-from glyphline.images import split
 from stages import preprocess, train
 from tests.conftest import REPOSITORY, Labelled, Run, Write
 
@@ -134,7 +134,7 @@ def test_the_record_names_the_variant(runs: list[tuple[Path, str, str]]) -> None
 
 
 def test_the_saved_network_is_the_one_that_the_metrics_are_about(runs: list[tuple[Path, str, str]]) -> None:
-    from glyphline import training
+    from glyphline.model import training
 
     folder, *_ = runs[0]
     metrics = json.loads((folder / "metrics/train/net.json").read_text(encoding="utf-8"))

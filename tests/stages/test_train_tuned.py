@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glyphline.errors import ParamsError
-from glyphline.params import Variant
+from glyphline.model.variant import Variant
 from stages import train_tuned
 from tests.conftest import Labelled, Write
 from tests.stages.test_train import prepare

@@ -157,12 +157,12 @@ def watch(module: types.ModuleType) -> None:
 
 
 class Watcher(importlib.abc.MetaPathFinder):
-    """Finds glyphline.params where Python would, and watches it as soon as it is loaded."""
+    """Finds glyphline.config where Python would, and watches it as soon as it is loaded."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name != "glyphline.params":
+        if name != "glyphline.config":
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:

@@ -1,0 +1,1 @@
+"""Data sets: their records, their files fetched and read, their images divided and prepared."""

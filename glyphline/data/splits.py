@@ -1,0 +1,81 @@
+"""From raw images and labels to what a network reads."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from glyphline.errors import DataError
+
+Indices = NDArray[np.intp]
+
+
+class Preprocess(BaseModel, extra="forbid", strict=True, frozen=True):
+    """How the training images are divided."""
+
+    validation_fraction: float = Field(gt=0, lt=1, description="share of the training images held out")
+
+
+def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Scale grey levels to the unit interval and add the channel axis.
+
+    images: (n, height, width) uint8, 0-255. Returns (n, height, width, 1) float32, 0-1.
+    Raises ValueError for another dtype or rank.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise ValueError(f"expected (n, height, width) uint8, got {images.shape} {images.dtype}")
+    return np.divide(images[..., np.newaxis], np.float32(255), dtype=np.float32)
+
+
+def one_hot(labels: NDArray[np.uint8], class_count: int) -> NDArray[np.float32]:
+    """(n,) uint8 labels below class_count to (n, class_count) float32: 1 at the class, 0 elsewhere."""
+    return np.eye(class_count, dtype=np.float32)[labels]
+
+
+def subset(labels: NDArray[np.uint8], limit: int | None, seed: int) -> Indices:
+    """Positions of `limit` examples with the classes in proportion, in ascending order; all of them for None.
+
+    Raises DataError when there are not that many, or when there are too few for the number of classes.
+    """
+    everything = np.arange(len(labels))
+    if limit is None or limit == len(labels):
+        return everything
+    if limit > len(labels):
+        raise DataError(f"limit: {limit:,} training images asked for, and the data set has {len(labels):,}")
+    class_count = len(np.unique(labels))
+    if limit > len(labels) - class_count:
+        raise DataError(
+            f"limit: {limit:,} of {len(labels):,} training images is nearly all of them; leave limit empty to use all, "
+            f"or give at most {len(labels) - class_count:,}"
+        )
+    kept, _ = _stratified(everything, labels, limit, seed, "limit")
+    return kept
+
+
+def split(labels: NDArray[np.uint8], validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """Positions of the train and of the validation examples, each in ascending order, classes in proportion.
+
+    Raises DataError when there are too few images for the number of classes.
+    """
+    validation_count = round(len(labels) * validation_fraction)
+    train_count = len(labels) - validation_count
+    return _stratified(np.arange(len(labels)), labels, train_count, seed, "preprocess.validation_fraction (or limit)")
+
+
+def _stratified(
+    positions: Indices, labels: NDArray[np.uint8], count: int, seed: int, key: str
+) -> tuple[Indices, Indices]:
+    """`count` positions and the rest, the classes in proportion in both. `key` is the parameter to blame."""
+    from sklearn.model_selection import train_test_split
+
+    class_count = len(np.unique(labels))
+    rest = len(labels) - count
+    rarest = int(np.unique(labels, return_counts=True)[1].min())
+    if min(count, rest) < class_count or rarest < 2:
+        raise DataError(
+            f"{key}: {len(labels):,} images of {class_count} classes (the rarest has {rarest}) cannot be divided "
+            f"into {count:,} and {rest:,} with the classes in proportion; ask for more images"
+        )
+    chosen, others = train_test_split(positions, train_size=count, random_state=seed, stratify=labels)
+    return np.sort(chosen), np.sort(others)

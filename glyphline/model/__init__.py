@@ -1,0 +1,1 @@
+"""Networks: what a variant is, how it is built, trained, saved, loaded and applied."""

@@ -1,0 +1,41 @@
+"""Training images moved about at random: shifted, turned, scaled and sheared in one go."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from glyphline.model.variant import Augmentation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def augment(images: tf.Tensor, augmentation: Augmentation, seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """(n, side, side, 1) float32 images, each under a random affine map of its own; what comes in from outside is 0.
+
+    seed: two integers. The same two give the same maps. Each amount is uniform between minus and plus what the
+    augmentation allows. Points between pixels take the bilinear mean of their neighbours.
+    """
+    import tensorflow as tf
+
+    count, side = tf.shape(images)[0], images.shape[1]
+    amounts = tf.random.stateless_uniform((6, count), seed, -1, 1)
+    angle = amounts[0] * (augmentation.rotation * math.pi / 180)
+    across, down = 1 + amounts[1] * augmentation.scale, 1 + amounts[2] * augmentation.scale
+    lean = amounts[3] * augmentation.shear
+    # The map goes from places in the new image to places in the old one, both around the centre.
+    a, b = tf.cos(angle) / across, (lean - tf.sin(angle)) / across
+    c, d = tf.sin(angle) / down, tf.cos(angle) / down
+    centre = (side - 1) / 2
+    x = centre * (1 - a - b) + amounts[4] * augmentation.shift
+    y = centre * (1 - c - d) + amounts[5] * augmentation.shift
+    nothing = tf.zeros_like(a)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([a, b, x, c, d, y, nothing, nothing], axis=1),
+        output_shape=[side, side],
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+        fill_value=0.0,
+    )

@@ -1,0 +1,285 @@
+"""The input pipeline, fit, the history and the saved network."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glyphline.model.augmentation import augment
+from glyphline.model.files import canonicalise
+from glyphline.model.variant import Augmentation, Variant
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+# What Keras calls the columns of a history, and what we do. `loss` is the cross-entropy alone: without an L2 penalty
+# it compares between variants, and with the test loss.
+COLUMNS = {
+    "categorical_crossentropy": "loss",
+    "accuracy": "accuracy",
+    "val_categorical_crossentropy": "validation_loss",
+    "val_accuracy": "validation_accuracy",
+}
+EVALUATION_BATCH = 1000
+NO_AUGMENTATION = Augmentation()
+DIGITS = 6  # decimals kept in tables and metrics
+
+
+@dataclass(frozen=True)
+class Examples:
+    """images: (n, 28, 28, 1) float32, 0-1. labels: (n, classes) float32, one-hot."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, folder: Path) -> Examples:
+        """Read what preprocess wrote, without loading the images into memory yet."""
+        return cls(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
+
+
+def make_deterministic(seed: int, threads: int | None = None) -> None:
+    """Import TensorFlow, seed Python, NumPy and TensorFlow, and let only deterministic kernels run.
+
+    threads: how many TensorFlow computes with, if it has not started yet; None for one a core.
+    """
+    # matplotlib and scikit-learn are a third of Keras' start, and unused.
+    with _quiet_start(), _missing("matplotlib", "sklearn"), _uncollected():
+        import keras
+        import tensorflow as tf
+
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.list_logical_devices()
+    tf.get_logger().setLevel("ERROR")  # not the advice about retracing: every variant is a function of its own
+    keras.utils.clear_session()  # names that Keras makes up count from one again, for every network of a process
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _missing(*packages: str) -> Iterator[None]:
+    """Let the import of packages that are not imported yet fail meanwhile."""
+    hidden = [package for package in packages if package not in sys.modules]
+    for package in hidden:
+        sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for package in hidden:
+            del sys.modules[package]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Spare what is imported meanwhile the collection of garbage: nearly all of TensorFlow's objects stay for good.
+
+    Going through them takes half a second of the import, and another second when the process ends.
+    """
+    first = "tensorflow" not in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+    if first:  # later there would be networks among what is frozen
+        gc.freeze()
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Drop what TensorFlow's C++ side prints while it starts: a page about GPUs that most machines do not have."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silence)
+
+
+def batches(
+    examples: Examples,
+    batch_size: int,
+    shuffle_seed: int | None = None,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    augmenting: tf.Variable | bool = True,
+) -> tf.data.Dataset:
+    """(images, labels) in batches, the last one as large as what is left.
+
+    With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented: in the
+    epochs that `augmenting` is true in. tf.data's autotuner is off: it would delay the end of every pass by seconds.
+    """
+    import tensorflow as tf
+
+    images, labels = tf.constant(examples.images), tf.constant(examples.labels)
+    count = len(examples.labels)
+
+    def gather(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(images, chosen), tf.gather(labels, chosen)
+
+    def epoch(draw: tf.Tensor) -> tf.data.Dataset:
+        # Shuffled as a whole: Dataset.shuffle goes position by position, a twentieth of a step of a dense network.
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), (shuffle_seed, draw))
+        ordered = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(gather)
+        return ordered if augmentation == NO_AUGMENTATION else ordered.enumerate().map(functools.partial(move, draw))
+
+    def move(draw: tf.Tensor, step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        moved = functools.partial(augment, batch[0], augmentation, (draw, step))
+        return tf.cond(tf.convert_to_tensor(augmenting), moved, lambda: batch[0]), batch[1]
+
+    if shuffle_seed is None:
+        dataset = tf.data.Dataset.range(count).batch(batch_size).map(gather)
+    else:
+        draws = tf.data.Dataset.random(shuffle_seed, rerandomize_each_iteration=True).take(1)  # another one every pass
+        dataset = draws.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
+    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+        dataset = dataset.prefetch(2)  # a single thread has no other to fetch for it
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+def steps(variant: Variant, examples: int) -> int:
+    """How many batches `train` will go through when nothing stops it early."""
+    return variant.epochs * math.ceil(examples / variant.batch_size)
+
+
+def train(
+    network: keras.Model,
+    variant: Variant,
+    train: Examples,
+    validation: Examples,
+    seed: int,
+    *,
+    watchers: Sequence[keras.callbacks.Callback] = (),
+) -> pd.DataFrame:
+    """Fit a compiled network and return its history, one row an epoch (from 1), columns COLUMNS' values.
+
+    With early stopping the network ends with the weights of its best epoch, else with those of the last. Watchers are
+    told of the progress, and where there are any nothing is printed.
+    """
+    import keras
+    import tensorflow as tf
+
+    augmenting = tf.Variable(True, trainable=False)
+    until = round(variant.augmentation.until * variant.epochs)
+    callbacks: list[keras.callbacks.Callback] = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: augmenting.assign(epoch < until)),
+        *watchers,
+    ]
+    if variant.early_stopping is not None:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor="val_categorical_crossentropy",
+                mode="min",
+                patience=variant.early_stopping,
+                restore_best_weights=True,
+            )
+        )
+    on_terminal = sys.stdout.isatty() and not watchers
+    if not on_terminal and not watchers:
+        callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_line_printer(variant.epochs)))
+    fitted = network.fit(
+        batches(train, variant.batch_size, seed, variant.augmentation, augmenting),
+        validation_data=batches(validation, EVALUATION_BATCH),
+        epochs=variant.epochs,
+        callbacks=callbacks,
+        shuffle=False,  # batches() does
+        verbose="auto" if on_terminal else 0,
+    )
+    history = pd.DataFrame(fitted.history)[list(COLUMNS)].rename(columns=COLUMNS)
+    history.insert(0, "epoch", range(1, len(history) + 1))
+    return history
+
+
+def _line_printer(epochs: int) -> Any:
+    def print_line(epoch: int, logs: dict[str, float]) -> None:
+        cells = ", ".join(f"{ours} {logs[theirs]:.4f}" for theirs, ours in COLUMNS.items())
+        print(f"epoch {epoch + 1}/{epochs}: {cells}", flush=True)
+
+    return print_line
+
+
+def best_epoch(history: pd.DataFrame) -> int:
+    """The epoch, from 1, with the lowest validation loss, the first of equals; NaN counts as infinite."""
+    losses = history["validation_loss"].fillna(np.inf).to_numpy()
+    return int(history["epoch"].iloc[int(losses.argmin())])
+
+
+def has_diverged(history: pd.DataFrame, early_stopping: bool) -> bool:
+    """Whether the losses of the network as saved are no numbers any more."""
+    row = history[history["epoch"] == best_epoch(history)] if early_stopping else history.tail(1)
+    return not np.isfinite(row.to_numpy()).all()
+
+
+def summary(history: pd.DataFrame, early_stopping: bool) -> dict[str, Any]:
+    """Loss and accuracy of the network as saved: after its best epoch with early stopping, else after the last.
+
+    The generalisation gap is validation loss minus train loss. The train loss is Keras' mean over an epoch, weights
+    moving and dropout on, so that the gap can be negative.
+    """
+    by_epoch = history.set_index("epoch")
+    best, last = best_epoch(history), int(by_epoch.index[-1])
+    saved = by_epoch.loc[best if early_stopping else last].round(DIGITS)
+    gap = (by_epoch["validation_loss"] - by_epoch["loss"]).round(DIGITS)
+    return {
+        "train": {"accuracy": saved["accuracy"], "loss": saved["loss"]},
+        "validation": {"accuracy": saved["validation_accuracy"], "loss": saved["validation_loss"]},
+        "generalisation_gap": {"best_epoch": gap[best], "last_epoch": gap[last]},
+        "best_epoch": best,
+        "epochs": last,
+    }
+
+
+def further_seeds(seed: int, count: int) -> list[int]:
+    """The seeds after the first one, `count` in all: those that follow it, and 0 after the largest."""
+    return [(seed + step) % 2**32 for step in range(1, count)]
+
+
+def spread(summaries: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean and sample standard deviation of the validation accuracy and loss over several seeds' summaries."""
+    table = pd.DataFrame([summary["validation"] for summary in summaries])
+    figures = {
+        f"validation_{metric}_{name}": round(float(value), DIGITS)
+        for metric in ("accuracy", "loss")
+        for name, value in (("mean", table[metric].mean()), ("sd", table[metric].std(ddof=1)))
+    }
+    return {"n": len(summaries)} | figures
+
+
+def save(network: keras.Model, path: Path) -> None:
+    """Write the network, optimiser state included, as a `.keras` file with the same bytes for the same network."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    network.save(path)
+    canonicalise(path)
+
+
+def predict(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Load a saved network and return its probabilities, (n, classes) float32, for (n, 28, 28, 1) images."""
+    import keras
+
+    network = keras.saving.load_model(path, compile=False)
+    unlabelled = np.zeros((len(images), 1), np.float32)
+    probabilities: NDArray[np.float32] = network.predict(
+        batches(Examples(images, unlabelled), EVALUATION_BATCH), verbose=0
+    )
+    return probabilities

@@ -1,0 +1,157 @@
+"""`glyphline predict`: a user's own pictures through one network, for people, for programs or as a picture.
+
+TensorFlow is imported only once the pictures are prepared, if any of them could be.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphline.errors import GlyphlineError
+from glyphline.model import inference
+from glyphline.predict.errors import PictureError
+from glyphline.predict.prepare import Prepared, prepare
+from glyphline.predict.read import read_picture, thumbnail
+
+MOST_SHOWN = 24  # pictures in what --show draws
+THUMBNAIL_SIDE = 240  # pixels
+
+
+@dataclass
+class Classified:
+    """One file on its way: what was made of it and what came out, or why not."""
+
+    file: str
+    error: str | None = None
+    frames: int = 1
+    thumbnail: NDArray[np.uint8] | None = None
+    prepared: Prepared | None = None
+    probabilities: NDArray[np.float32] | None = None
+
+
+def predict(files: Sequence[str], model: Path, *, as_json: bool = False, show: Path | None = None) -> bool:
+    """Classify each picture and print what it is; say on the standard error which could not be read, and why.
+
+    show: a PNG to write, of what the network saw. Returns whether every picture was classified. Raises ModelError for
+    a model that cannot be used, and GlyphlineError when `show` cannot be written.
+    """
+    if show is not None:
+        _check_show(show, files)
+    inference.check_model(model)
+    results = [_prepared(file, with_thumbnail=show is not None) for file in files]
+    for result in results:
+        if result.error is not None:
+            print(f"{_printable(result.file)}: {result.error}", file=sys.stderr)
+    names = _classify(model, results)
+    if as_json:
+        record = {"model": str(model), "pictures": [_for_programs(result, names) for result in results]}
+        print(json.dumps(record, indent=2))
+    else:
+        for line in _for_people(results, names):
+            print(line)
+    if show is not None:
+        _show(show, model, results, names)
+    return all(result.error is None for result in results)
+
+
+def _check_show(show: Path, files: Sequence[str]) -> None:
+    """Refuse what could not be written, or would overwrite a picture, before any work is done."""
+    if show.suffix.lower() != ".png":
+        raise GlyphlineError(f"{show}: --show writes a PNG picture; give it a name that ends in .png")
+    if show.is_dir() or not show.absolute().parent.is_dir():
+        raise GlyphlineError(f"{show}: this is a directory, or in none that exists; name another file for --show")
+    if show.exists() and any(Path(file).exists() and show.samefile(file) for file in files):
+        raise GlyphlineError(f"{show}: --show would overwrite this picture; give it another name")
+
+
+def _prepared(file: str, with_thumbnail: bool) -> Classified:
+    try:
+        picture = read_picture(Path(file))
+        prepared = prepare(picture.colours)
+    except PictureError as error:
+        return Classified(file, error=str(error))
+    small = thumbnail(picture, THUMBNAIL_SIDE) if with_thumbnail else None
+    return Classified(file, frames=picture.frames, thumbnail=small, prepared=prepared)
+
+
+def _classify(model: Path, results: list[Classified]) -> list[str]:
+    """Fill in the probabilities of all pictures at once, and return the names of the classes."""
+    ready = [(result, result.prepared.image) for result in results if result.prepared is not None]
+    if not ready:
+        return []
+    rows = inference.probabilities(model, np.stack([image for _, image in ready]))
+    for (result, _), row in zip(ready, rows, strict=True):
+        result.probabilities = row
+    return inference.class_names(model, rows.shape[1])
+
+
+def _ranked(probabilities: NDArray[np.float32]) -> list[int]:
+    """The classes, the most probable first; the first of equals."""
+    return [int(position) for position in (-probabilities).argsort(kind="stable")]
+
+
+def _percent(probability: float) -> float:
+    return round(100 * float(probability), 2)
+
+
+def _for_people(results: list[Classified], names: list[str]) -> list[str]:
+    """One line for each classified picture: file, class, confidence, runner-up."""
+    widest_file = max((len(_printable(result.file)) for result in results), default=0)
+    widest_name = max(map(len, names), default=0)
+    lines = []
+    for result in results:
+        if result.probabilities is not None:
+            first, second = _ranked(result.probabilities)[:2]
+            confidence, other = (100 * float(result.probabilities[position]) for position in (first, second))
+            lines.append(
+                f"{_printable(result.file):<{widest_file}}  {names[first]:<{widest_name}}  {confidence:5.1f} %"
+                f"  (then {names[second]}, {other:.1f} %)"
+            )
+    return lines
+
+
+def _for_programs(result: Classified, names: list[str]) -> dict[str, Any]:
+    if result.probabilities is None or result.prepared is None:
+        return {"file": result.file, "error": result.error}
+    first, second = _ranked(result.probabilities)[:2]
+    return {
+        "file": result.file,
+        "class": names[first],
+        "confidence_percent": _percent(result.probabilities[first]),
+        "runner_up": names[second],
+        "runner_up_percent": _percent(result.probabilities[second]),
+        "inverted": result.prepared.inverted,
+        "thickened": result.prepared.thickened,
+        "box": [round(side, 4) for side in result.prepared.box],
+        "frames": result.frames,
+    }
+
+
+def _show(path: Path, model: Path, results: list[Classified], names: list[str]) -> None:
+    from glyphline.figures import seen, style
+
+    classified = [
+        seen.Seen(_printable(result.file), result.thumbnail, result.prepared.image, result.probabilities)
+        for result in results
+        if result.thumbnail is not None and result.prepared is not None and result.probabilities is not None
+    ]
+    if not classified:
+        print(f"{path}: not written, as no picture could be classified", file=sys.stderr)
+        return
+    try:
+        style.save(seen.what_the_network_saw(classified[:MOST_SHOWN], names, str(model), len(classified)), path)
+    except OSError as error:
+        raise GlyphlineError(f"{path}: the file cannot be written ({error.strerror})") from None
+
+
+def _printable(name: str) -> str:
+    """A file's name with what would move the cursor, or is no character at all, written as an escape."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

@@ -1,0 +1,124 @@
+"""A picture's glyph cut out, and made into the image that a network reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from glyphline.data.formats import SIDE
+from glyphline.predict.errors import PictureError
+from glyphline.predict.ink import find_ink, parts_of
+from glyphline.predict.pixels import Floats, Mask, extent, resized, spread, within
+
+BOX_SIDE = 20  # the square that MNIST's digits are fitted into, pixels
+CENTRE = 14  # where the centres of mass of MNIST's digits round to, counting pixels from 0
+SMALLEST_SIDE = 8  # pixels; fewer do not tell one digit from another
+
+LEAST_INK = 0.3  # of full ink, at the edge of a stroke
+PAPER_NOISE = 4.0  # standard deviations of the paper that are not ink yet
+SPECK = 0.04  # of the ink of the largest part: less is dirt
+SOFT_EDGE = 0.025  # of the glyph's side
+FULL_INK = 75  # percentile of the inked pixels that becomes 255
+THINNEST_STROKE = 1.8  # pixels in 20x20; of MNIST's digits none is as thin, and half are between 2.9 and 3.6
+NORMAL_STROKE = 3.0  # what a thinner one is widened to
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the network is shown.
+
+    image: (28, 28) uint8, 0 (background) to 255 (ink). inverted: whether the ink was darker than the paper and had to
+    be turned, as MNIST is light on dark. box: left, top, right, bottom of the glyph as fractions of the picture's width
+    and height, 0-1. thickened: whether the strokes were too thin to survive in 20x20 pixels and were made wider.
+    """
+
+    image: NDArray[np.uint8]
+    inverted: bool
+    box: tuple[float, float, float, float]
+    thickened: bool
+
+
+def prepare(colours: Floats) -> Prepared:
+    """Find the glyph in a picture and prepare it as MNIST's digits were.
+
+    colours: (height, width, channels) float32, 0-1. Raises PictureError when nothing is drawn, or too small.
+    """
+    ink, inverted = find_ink(colours)
+    glyph = _glyph(ink)
+    height, width = glyph.shape
+    (top, bottom), (left, right) = extent(glyph, axis=1), extent(glyph, axis=0)
+    side = max(bottom - top, right - left)
+    if side < SMALLEST_SIDE:
+        raise PictureError("what is drawn in it is too small to be read; cut the picture to the glyph")
+
+    # The soft edges of the strokes are ink too, and what lies further off is not.
+    soft = ndimage.binary_dilation(glyph, iterations=max(1, round(side * SOFT_EDGE)))
+    drawn = np.where(soft, ink.clip(0, None), 0).astype(np.float32)[top:bottom, left:right]
+    pixel = side / BOX_SIDE  # of the image to come, in those of the picture
+    stroke = _stroke_width(glyph, pixel)
+    thickened = stroke < THINNEST_STROKE * pixel
+    if thickened:
+        drawn = _thickened(drawn, glyph[top:bottom, left:right], (NORMAL_STROKE * pixel - stroke) / 2)
+    return Prepared(
+        image=centred(fitted(drawn)),
+        inverted=inverted,
+        box=(left / width, top / height, right / width, bottom / height),
+        thickened=thickened,
+    )
+
+
+def _glyph(ink: Floats) -> Mask:
+    """Where the glyph is, among the ink: specks, and what hangs on the edges of the picture, left out."""
+    paper = ink[ink < 0.5]
+    threshold = float(np.clip(PAPER_NOISE * spread(paper), LEAST_INK, 0.5)) if paper.size else 0.5
+    parts, weights = parts_of(ink > threshold, ink > 0.5)
+    if not weights.any():
+        raise PictureError("nothing is drawn in it, or too faintly to be read")
+    kept = np.flatnonzero(weights >= SPECK * weights.max())
+    return np.asarray(np.isin(parts, kept))
+
+
+def fitted(drawn: Floats) -> Floats:
+    """Ink cut to the glyph, (height, width), resized so that its longer side is BOX_SIDE: float32, 0-1."""
+    height, width = drawn.shape
+    size = within(width, height, BOX_SIDE, enlarge=True)
+    resampling = Image.Resampling.BOX if max(height, width) > BOX_SIDE else Image.Resampling.BICUBIC
+    small = resized(drawn[..., np.newaxis], size, resampling)[..., 0].clip(0, None)
+    full = float(np.percentile(small[small > 0.3 * small.max()], FULL_INK))
+    return np.asarray((small / full).clip(0, 1), np.float32)
+
+
+def centred(small: Floats) -> NDArray[np.uint8]:
+    """At most (20, 20) ink, 0-1, in (28, 28) uint8 with its centre of mass in the centre, moved by whole pixels."""
+    image = np.zeros((SIDE, SIDE), np.float32)
+    place = tuple(
+        slice(start := int(np.clip(round(CENTRE - middle), 0, SIDE - length)), start + length)
+        for middle, length in zip(ndimage.center_of_mass(small), small.shape, strict=True)
+    )
+    image[place] = small
+    return np.rint(image * 255).astype(np.uint8)
+
+
+def _stroke_width(glyph: Mask, pixel: float) -> float:
+    """The mean width of the strokes, with holes much smaller than `pixel` filled.
+
+    On average, a point of a bar is a quarter of the bar's width from its edge.
+    """
+    smooth = ndimage.gaussian_filter(glyph.astype(np.float32), pixel / 3) > 0.5
+    widths = [0.0]
+    for mask in (glyph, smooth):
+        distances = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        if mask.any():
+            widths.append(4 * float(distances[mask].mean() - 0.5))  # from the pixel's edge, not from its middle
+    return max(widths)
+
+
+def _thickened(drawn: Floats, glyph: Mask, by: float) -> Floats:
+    """The ink, cut to the glyph, with its strokes wider by so many pixels on each side, as is the whole."""
+    margin = int(np.ceil(by))
+    distances = ndimage.distance_transform_edt(~np.pad(glyph, margin))
+    return np.asarray(np.maximum(np.pad(drawn, margin), (by + 0.5 - distances).clip(0, 1)), np.float32)

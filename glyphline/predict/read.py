@@ -1,0 +1,136 @@
+"""A picture file, of whatever kind, to colours."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from glyphline.predict.errors import PictureError
+from glyphline.predict.pixels import Floats, border, resized, within
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none of Pillow's that start another program
+MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at three bytes a pixel
+WORKING_SIDE = 1024  # longest side, in pixels, of what is looked at; larger pictures are reduced first
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of a damaged file, our sentence says too
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as read.
+
+    colours: (height, width, 1 or 3) float32, 0-1, upright, on paper where it was transparent; no side is longer than
+    WORKING_SIDE. frames: more than 1 for an animation or a document of several pages, of which this is the first.
+    """
+
+    colours: Floats
+    frames: int
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a picture of any size, mode and orientation. Raises PictureError.
+
+    Only an ordinary file is opened, and only the formats of FORMATS are tried. The size is checked before any pixel is
+    decoded.
+    """
+    _refuse_what_is_no_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd metadata, which is no concern here
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # As a stream: Pillow 13 garbles an uncompressed TIFF that lies sideways when it opens it by name.
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+                return _decoded(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise PictureError(
+            f"the picture has more than {MAX_PIXELS:,} pixels, the most that is read; make it smaller first"
+        ) from None
+    except UnidentifiedImageError:
+        raise PictureError("this is not a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM picture") from None
+    except MemoryError:
+        raise PictureError("there is not enough memory for a picture of this size") from None
+    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to, even AttributeError
+        if isinstance(error, OSError) and error.errno is not None:
+            raise PictureError(f"the file cannot be read ({error.strerror})") from None
+        raise PictureError("the picture is damaged or cut short") from None
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise PictureError("there is no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise PictureError(f"the file cannot be read ({reason})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise PictureError("this is a directory, not a picture")
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("this is not an ordinary file")  # a pipe or a device could keep us waiting for ever
+    if status.st_size == 0:
+        raise PictureError("the file is empty")
+
+
+def _decoded(image: Image.Image) -> Picture:
+    frames = int(getattr(image, "n_frames", 1))
+    image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder leave out detail that is not looked at
+    image.load()
+    upright = _upright(image)
+    if upright.mode.startswith(("I", "F")):
+        upright = _stretched(upright)
+    elif upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+    elif upright.mode == "LAB":  # which Pillow cannot convert; its first channel is the lightness
+        upright = upright.getchannel(0)
+    else:
+        upright = upright.convert("L" if upright.mode in ("1", "L") else "RGB")
+    upright.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    values = np.asarray(upright, np.float32)
+    if upright.mode != "F":
+        values = values / np.float32(255)
+    if values.ndim == 2:
+        return Picture(values[..., np.newaxis], frames)
+    return Picture(_on_paper(values) if upright.mode == "RGBA" else values, frames)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says; as it is where the EXIF data are damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # of many kinds, and the pixels are well
+        return image
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits, or floating point, stretched to 0-1: which part of its range is used, no file says."""
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    return Image.fromarray((values - np.float32(low)) / np.float32((high - low) or 1))
+
+
+def _on_paper(values: Floats) -> Floats:
+    """Lay (height, width, 4) colours with transparency on paper: (height, width, 3)."""
+    colours, opacity = values[..., :3], values[..., 3:]
+    drawn = colours[opacity[..., 0] > 0.5]
+    if not len(drawn):
+        drawn = np.zeros((1, 3), np.float32)
+    if opacity[border(opacity.shape[:2])].mean() < 0.5:
+        # The glyph stands on nothing: give it the paper that shows it best.
+        paper = np.full(3, drawn.mean() < 0.5, np.float32)
+    else:
+        paper = np.median(drawn, axis=0)  # only a corner or a hole is transparent
+    return np.asarray(colours * opacity + paper * (1 - opacity), np.float32)
+
+
+def thumbnail(picture: Picture, side: int) -> NDArray[np.uint8]:
+    """The picture small: (height, width, 3) uint8, 0-255, no side longer than `side` pixels."""
+    height, width, channels = picture.colours.shape
+    small = resized(picture.colours, within(width, height, side), Image.Resampling.BOX)
+    return np.rint(np.broadcast_to(small, (*small.shape[:2], max(3, channels))) * 255).astype(np.uint8)

@@ -1,0 +1,343 @@
+"""Downloads, from a real server that does everything servers do wrong."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from glyphline.data.fetch import MIRROR_VARIABLE, fetch, mirrors_of, mismatch
+from glyphline.data.records import MNIST, PublishedFile
+from glyphline.errors import FetchError
+
+CONTENT = b"\x00\x00\x08\x01" + bytes(range(256)) * 40
+SERVED = gzip.compress(CONTENT, 9, mtime=1)
+RECOMPRESSED = gzip.compress(CONTENT, 1, mtime=2)
+
+BY_CONTENT = PublishedFile("train-labels.gz", f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", "content", 10)
+AS_SERVED = PublishedFile("train-labels.gz", f"md5:{hashlib.md5(SERVED).hexdigest()}", "file", 10)
+
+PATIENCE_SECONDS = 10.0  # of the tests with a server that says nothing; a right client has left by then
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+def serve(body: bytes, status: int = 200, announced: int | None = None, **headers: str) -> Answer:
+    """An answer of this body; `announced` is the Content-Length when it is not the body's."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.send_header("Content-Length", str(len(body) if announced is None else announced))
+        for name, value in headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.end_headers()
+        request.wfile.write(body)
+
+    return answer
+
+
+def hang_up(request: BaseHTTPRequestHandler) -> None:
+    """Close the connection without a word."""
+    request.close_connection = True
+
+
+class Mirror:
+    """A server on this machine. The answers are given one after the other, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.over = threading.Event()
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                mirror.asked.append(self.path)
+                mirror.headers.append(dict(self.headers))
+                (mirror.answers.pop(0) if len(mirror.answers) > 1 else mirror.answers[0])(self)
+
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/data/"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def stall(self, request: BaseHTTPRequestHandler) -> None:
+        """Send no byte until the test is over; the file after all, should anyone wait for so long."""
+        if not self.over.wait(PATIENCE_SECONDS):
+            serve(SERVED)(request)
+
+    def stall_half_way(self, request: BaseHTTPRequestHandler) -> None:
+        """Send half of the file, and then as stall() does."""
+        half = len(SERVED) // 2
+        serve(SERVED[:half], announced=len(SERVED))(request)
+        request.wfile.flush()
+        if not self.over.wait(PATIENCE_SECONDS):
+            request.wfile.write(SERVED[half:])
+
+    def close(self) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Mirror()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "downloads" / "tiny"
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address at which nothing listens."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}/"
+
+
+def contents(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_seconds: float = 5.0) -> str:
+    """The message of a fetch that fails, which has to leave nothing behind."""
+    with pytest.raises(FetchError) as caught:
+        fetch(file, mirrors, folder, timeout_seconds, retries=0)
+    assert contents(folder) == []
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", [BY_CONTENT, AS_SERVED])
+def test_the_published_file_arrives_as_served(mirror: Mirror, folder: Path, file: PublishedFile) -> None:
+    mirror.answers = [serve(SERVED)]
+    path = fetch(file, [mirror.url], folder)
+    assert path == folder / file.name
+    assert path.read_bytes() == SERVED
+    assert mirror.asked == ["/data/train-labels.gz"]
+    assert contents(folder) == [file.name]
+
+
+def test_the_server_is_told_not_to_compress_on_the_way(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(SERVED)]
+    fetch(AS_SERVED, [mirror.url], folder)
+    assert mirror.headers[0]["Accept-Encoding"] == "identity"
+
+
+def test_a_truncated_download_leaves_no_file_behind(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(SERVED[:100], announced=len(SERVED))]
+    assert "the connection broke off before the end of the file" in refusal(BY_CONTENT, [mirror.url], folder)
+
+
+def test_a_download_that_is_short_without_saying_so_is_refused(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(SERVED[:100])]
+    assert "damaged or cut short" in refusal(BY_CONTENT, [mirror.url], folder)
+    assert "md5 of the file is" in refusal(AS_SERVED, [mirror.url], folder)
+
+
+@pytest.mark.parametrize("position", [0, 100, -6, -1])
+@pytest.mark.parametrize("file", [BY_CONTENT, AS_SERVED])
+def test_a_changed_byte_is_noticed_wherever_it_is(
+    mirror: Mirror, folder: Path, file: PublishedFile, position: int
+) -> None:
+    body = bytearray(SERVED)
+    body[position] ^= 0xFF
+    mirror.answers = [serve(bytes(body))]
+    assert f"{mirror.url}train-labels.gz: " in refusal(file, [mirror.url], folder)
+
+
+def test_an_empty_answer_is_refused(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(b"")]
+    assert f"expected {BY_CONTENT.digest.split(':')[1]}" in refusal(BY_CONTENT, [mirror.url], folder)
+
+
+def test_a_web_page_in_place_of_the_file_is_called_one(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(b"\n<!DOCTYPE html><title>Sign in to the hotel's network</title>")]
+    assert "(it is a web page)" in refusal(BY_CONTENT, [mirror.url], folder)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_a_mirror_that_says_no_is_asked_once(mirror: Mirror, folder: Path, status: int) -> None:
+    mirror.answers = [serve(b"no", status)]
+    with pytest.raises(FetchError, match=f"the server answered {status} "):
+        fetch(AS_SERVED, [mirror.url], folder, retries=2)
+    assert len(mirror.asked) == 1
+
+
+def test_a_mirror_that_falters_is_asked_again(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(b"busy", 500), serve(SERVED)]
+    assert fetch(AS_SERVED, [mirror.url], folder, retries=1).read_bytes() == SERVED
+    assert len(mirror.asked) == 2
+
+
+def test_a_download_that_came_damaged_is_asked_for_again(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(SERVED[:-1]), serve(SERVED)]
+    assert fetch(AS_SERVED, [mirror.url], folder, retries=1).read_bytes() == SERVED
+    assert contents(folder) == [AS_SERVED.name]
+
+
+def test_a_mirror_that_fails_for_good_is_given_up(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(b"busy", 503)]
+    assert "the server answered 503 Service Unavailable" in refusal(AS_SERVED, [mirror.url], folder)
+    assert len(mirror.asked) == 1
+
+
+@pytest.mark.parametrize("how", ["stall", "stall_half_way"])
+def test_a_server_that_falls_silent_is_left(mirror: Mirror, folder: Path, how: str) -> None:
+    mirror.answers = [getattr(mirror, how)]
+    assert "the server sent nothing for 0.2 s" in refusal(AS_SERVED, [mirror.url], folder, timeout_seconds=0.2)
+
+
+def test_a_server_that_hangs_up_is_left(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [hang_up]
+    assert "no connection to the server" in refusal(AS_SERVED, [mirror.url], folder)
+
+
+def test_nobody_at_the_address_is_said_in_words(folder: Path, nowhere: str) -> None:
+    assert "no connection to the server" in refusal(AS_SERVED, [nowhere], folder)
+
+
+@pytest.mark.parametrize("address", ["http://", "http://[::1/", "http://127.0.0.1:99999/", "https://a..b/"])
+def test_an_address_that_is_none_is_a_reason_like_any_other(folder: Path, address: str) -> None:
+    assert f"  {address}train-labels.gz: " in refusal(AS_SERVED, [address], folder)
+
+
+def test_a_server_that_unpacks_on_the_way_is_right_where_the_content_counts(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(SERVED, Content_Encoding="gzip")]
+    path = fetch(BY_CONTENT, [mirror.url], folder)
+    assert path.read_bytes() == CONTENT
+    assert mismatch(path, BY_CONTENT) is None
+
+
+def test_a_false_content_encoding_is_refused(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(CONTENT, Content_Encoding="gzip")]
+    assert "ContentDecodingError" in refusal(BY_CONTENT, [mirror.url], folder)
+
+
+def test_an_unknown_content_encoding_does_not_spoil_the_file(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(SERVED, Content_Encoding="identity")]
+    assert fetch(AS_SERVED, [mirror.url], folder).read_bytes() == SERVED
+
+
+def test_a_redirection_is_followed_and_a_circle_is_not(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(b"", 302, Location="/elsewhere.gz"), serve(SERVED)]
+    fetch(AS_SERVED, [mirror.url], folder).unlink()
+    assert mirror.asked == ["/data/train-labels.gz", "/elsewhere.gz"]
+    mirror.answers = [serve(b"", 302, Location="/data/train-labels.gz")]
+    assert "TooManyRedirects" in refusal(AS_SERVED, [mirror.url], folder)
+
+
+def test_recompressed_data_is_accepted_where_the_content_counts(mirror: Mirror, folder: Path) -> None:
+    assert RECOMPRESSED != SERVED
+    mirror.answers = [serve(RECOMPRESSED)]
+    assert fetch(BY_CONTENT, [mirror.url], folder).read_bytes() == RECOMPRESSED
+
+
+def test_recompressed_data_is_refused_where_the_served_bytes_count(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(RECOMPRESSED)]
+    assert hashlib.md5(RECOMPRESSED).hexdigest() in refusal(AS_SERVED, [mirror.url], folder)
+
+
+def test_the_next_mirror_is_asked_when_one_fails(
+    mirror: Mirror, folder: Path, nowhere: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirror.answers = [serve(SERVED)]
+    path = fetch(AS_SERVED, [nowhere, f"{folder}/no-such-folder/", mirror.url], folder, retries=0)
+    assert path.read_bytes() == SERVED
+    said = capsys.readouterr()
+    assert f"train-labels.gz: not from {nowhere}: no connection to the server" in said.err
+    assert f"{len(SERVED):,} bytes from {mirror.url}, verified" in said.out
+
+
+def test_no_further_mirror_is_asked_once_the_file_is_there(mirror: Mirror, folder: Path, nowhere: str) -> None:
+    mirror.answers = [serve(SERVED)]
+    fetch(AS_SERVED, [mirror.url, mirror.url, nowhere], folder)
+    assert len(mirror.asked) == 1
+
+
+def test_when_all_mirrors_fail_each_gives_its_reason(mirror: Mirror, folder: Path, nowhere: str) -> None:
+    mirror.answers = [serve(b"gone", 404)]
+    first, *reasons, last = refusal(AS_SERVED, [mirror.url, nowhere, "/no/such/folder/"], folder).splitlines()
+    assert first == "train-labels.gz: no mirror has this file as published:"
+    assert reasons == [
+        f"  {mirror.url}train-labels.gz: the server answered 404 Not Found",
+        f"  {nowhere}train-labels.gz: no connection to the server",
+        "  /no/such/folder/train-labels.gz: there is no such file",
+    ]
+    assert f"set {MIRROR_VARIABLE} to a folder (or URL) that holds it as tiny/train-labels.gz" in last
+    assert "dataset=mnist-5k" in last
+
+
+def test_a_verified_copy_is_used_without_asking_anyone(mirror: Mirror, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / AS_SERVED.name).write_bytes(SERVED)
+    mirror.answers = [serve(b"", 500)]
+    assert fetch(AS_SERVED, [mirror.url], folder).read_bytes() == SERVED
+    assert mirror.asked == []
+
+
+@pytest.mark.parametrize("damaged", [b"", SERVED[:50], CONTENT + b"!", RECOMPRESSED])
+def test_a_damaged_copy_is_replaced(mirror: Mirror, folder: Path, damaged: bytes) -> None:
+    folder.mkdir(parents=True)
+    (folder / AS_SERVED.name).write_bytes(damaged)
+    mirror.answers = [serve(SERVED)]
+    assert fetch(AS_SERVED, [mirror.url], folder).read_bytes() == SERVED
+    assert len(mirror.asked) == 1
+
+
+def test_a_damaged_copy_is_not_left_when_nobody_has_a_better_one(mirror: Mirror, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / AS_SERVED.name).write_bytes(SERVED[:50])
+    mirror.answers = [serve(b"", 404)]
+    refusal(AS_SERVED, [mirror.url], folder)
+
+
+def test_a_folder_is_a_mirror(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / AS_SERVED.name).write_bytes(SERVED)
+    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder).read_bytes() == SERVED
+    assert (tmp_path / "shelf" / AS_SERVED.name).read_bytes() == SERVED
+    assert contents(folder) == [AS_SERVED.name]
+
+
+def test_a_folder_is_verified_like_a_server(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / AS_SERVED.name).write_bytes(SERVED[:-1])
+    assert "md5 of the file is" in refusal(AS_SERVED, [f"{tmp_path}/"], folder)
+
+
+def test_the_user_s_own_mirror_comes_first_as_a_folder_or_an_address() -> None:
+    assert mirrors_of(MNIST, None) == list(MNIST.mirrors)
+    assert mirrors_of(MNIST, "") == list(MNIST.mirrors)
+    assert mirrors_of(MNIST, "/srv/glyphs/") == ["/srv/glyphs/mnist/", *MNIST.mirrors]
+    assert mirrors_of(MNIST, "http://intranet/glyphs") == ["http://intranet/glyphs/mnist/", *MNIST.mirrors]
+
+
+def test_the_user_s_own_mirror_is_asked_before_the_published_ones(mirror: Mirror, tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "own" / MNIST.name).mkdir(parents=True)
+    (tmp_path / "own" / MNIST.name / AS_SERVED.name).write_bytes(SERVED)
+    mirror.answers = [serve(SERVED)]
+    own_folder, *_ = mirrors_of(MNIST, str(tmp_path / "own"))
+    own_address, *_ = mirrors_of(MNIST, f"{mirror.url}own")
+    fetch(AS_SERVED, [own_folder, own_address], folder).unlink()
+    assert mirror.asked == []
+    fetch(AS_SERVED, [own_address, own_folder], folder)
+    assert mirror.asked == ["/data/own/mnist/train-labels.gz"]

@@ -1,0 +1,342 @@
+"""IDX and npz files: right ones are read, everything else is refused in one sentence."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glyphline.data.formats import read_images, read_labels
+from glyphline.errors import FormatError
+from tests.fuzzing import check_refusal, idx, npy, npz
+
+COUNT = 5
+IMAGES = np.random.default_rng(1).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
+LABELS = np.array([3, 0, 9, 3, 1], np.uint8)
+MIB = 2**20
+
+
+def npy_of(header: str, data: bytes) -> bytes:
+    """An npy file of format 1.0 with this text as its header."""
+    text = header.encode("latin-1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+
+
+def images_refusal(tmp_path: Path, content: bytes, name: str = "images") -> str:
+    return _refusal(tmp_path / name, content, lambda path: read_images(path, COUNT))
+
+
+def labels_refusal(tmp_path: Path, content: bytes, name: str = "labels") -> str:
+    return _refusal(tmp_path / name, content, lambda path: read_labels(path, COUNT, 10))
+
+
+def _refusal(path: Path, content: bytes, read: Callable[[Path], object]) -> str:
+    """What the refusal says after the file's name."""
+    path.write_bytes(content)
+    with pytest.raises(FormatError) as caught:
+        read(path)
+    check_refusal(path, caught.value)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+@contextmanager
+def little_memory(mebibytes: int) -> Iterator[None]:
+    """Fail when the block ever holds more than that at once."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < mebibytes * MIB, f"{peak:,} bytes"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_files_are_read_gzipped_or_not(tmp_path: Path, packed: bool) -> None:
+    for name, values in (("images", IMAGES), ("labels", LABELS)):
+        (tmp_path / name).write_bytes(gzip.compress(idx(values)) if packed else idx(values))
+    images, labels = read_images(tmp_path / "images", COUNT), read_labels(tmp_path / "labels", COUNT, 10)
+    assert images.dtype == labels.dtype == np.uint8
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_files_are_read_compressed_or_not(tmp_path: Path, save: Callable[..., None]) -> None:
+    save(tmp_path / "images.npz", arr_0=IMAGES)
+    save(tmp_path / "labels.npz", LABELS)
+    images, labels = read_images(tmp_path / "images.npz", COUNT), read_labels(tmp_path / "labels.npz", COUNT, 10)
+    assert images.dtype == labels.dtype == np.uint8
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_the_name_does_not_decide_whether_idx_is_gzipped(tmp_path: Path) -> None:
+    (tmp_path / "images.gz").write_bytes(idx(IMAGES))
+    np.testing.assert_array_equal(read_images(tmp_path / "images.gz", COUNT), IMAGES)
+
+
+def test_a_missing_file_is_the_operating_system_s_to_report(tmp_path: Path) -> None:
+    for name in ("images.gz", "images.npz"):
+        with pytest.raises(FileNotFoundError):
+            read_images(tmp_path / name, COUNT)
+
+
+def test_swapped_labels_and_images_are_called_that(tmp_path: Path) -> None:
+    assert images_refusal(tmp_path, idx(LABELS)) == (
+        "IDX magic 0x00000801 is not that of images (0x00000803); this is a file of labels"
+    )
+    assert labels_refusal(tmp_path, idx(IMAGES)).endswith("this is a file of images")
+    assert "shape (5,), expected uint8 of (5, 28, 28)" in images_refusal(
+        tmp_path, npz({"arr_0.npy": npy(LABELS) + b" " * 3800}), "swapped.npz"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "0 bytes are too few"),
+        (b"\x00\x00\x08", "3 bytes are too few"),
+        (idx(IMAGES)[:9], "the IDX header ends after 9 of 16 bytes"),
+        (idx(IMAGES)[:16], "3,920 values announced, 0 found"),
+        (idx(IMAGES)[:-1], "3,920 values announced, 3,919 found"),
+        (idx(IMAGES) + b"\x00", "3,920 values announced, more found"),
+        (idx(IMAGES, magic=0x00000D03), "IDX magic 0x00000d03 is not that of images (0x00000803)"),
+        (idx(IMAGES, magic=0x03080000), "IDX magic 0x03080000"),
+        (idx(IMAGES, magic=0x00000802), "IDX magic 0x00000802"),
+        (idx(IMAGES, dimensions=(COUNT + 1, 28, 28)), "dimensions are (6, 28, 28), expected (5, 28, 28)"),
+        (idx(IMAGES, dimensions=(COUNT, 32, 32)), "dimensions are (5, 32, 32)"),
+        (idx(IMAGES, dimensions=(COUNT * 28, 28, 1)), "dimensions are (140, 28, 1)"),
+        (b"<html><body>Not here</body></html>", "IDX magic 0x3c68746d"),
+    ],
+)
+def test_what_is_not_the_announced_images_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    assert words in images_refusal(tmp_path, content)
+    assert words in images_refusal(tmp_path, gzip.compress(content))
+
+
+@pytest.mark.parametrize("kept", [2, 8, 20, 2000, -9, -1])
+def test_a_truncated_gzip_is_refused(tmp_path: Path, kept: int) -> None:
+    assert "damaged or cut short" in images_refusal(tmp_path, gzip.compress(idx(IMAGES))[:kept])
+
+
+def test_what_follows_a_gzip_is_refused(tmp_path: Path) -> None:
+    assert "more found" in images_refusal(tmp_path, gzip.compress(idx(IMAGES)) + gzip.compress(b"more"))
+    assert "damaged" in images_refusal(tmp_path, gzip.compress(idx(IMAGES)) + b"more")
+
+
+def test_a_changed_byte_within_a_gzip_is_noticed(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(idx(IMAGES)))
+    content[2000] ^= 1
+    assert "damaged" in images_refusal(tmp_path, bytes(content))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_that_claims_two_thousand_million_images_reserves_no_memory_for_them(
+    tmp_path: Path, packed: bool
+) -> None:
+    content = idx(IMAGES, dimensions=(2**31, 28, 28))
+    with little_memory(1):
+        assert "(2147483648, 28, 28)" in images_refusal(tmp_path, gzip.compress(content) if packed else content)
+
+
+def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    bomb = gzip.compress(idx(IMAGES) + bytes(32 * MIB))
+    with little_memory(1):
+        assert "more found" in images_refusal(tmp_path, bomb)
+
+
+@pytest.mark.parametrize(("label", "position"), [(10, 0), (255, 4)])
+def test_a_label_of_no_class_is_refused_with_its_position(tmp_path: Path, label: int, position: int) -> None:
+    labels = LABELS.copy()
+    labels[position] = label
+    words = f"label {label} at position {position} is not one of the 10 classes 0 to 9"
+    assert labels_refusal(tmp_path, idx(labels)) == words
+    assert labels_refusal(tmp_path, npz({"arr_0.npy": npy(labels)}), "labels.npz") == words
+
+
+def test_every_label_of_the_49_classes_is_a_label(tmp_path: Path) -> None:
+    (tmp_path / "labels.npz").write_bytes(npz({"arr_0.npy": npy(np.arange(49, dtype=np.uint8))}))
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.npz", 49, 49), range(49))
+
+
+class Trap:
+    """Pickled into an array, it creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickled_array_is_refused_and_not_executed(tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+    array = np.array([Trap(sprung)], dtype=object)
+    np.load(io.BytesIO(npy(array)), allow_pickle=True)
+    assert sprung.exists(), "the trap works"
+    sprung.unlink()
+    padded = npy(array) + bytes(IMAGES.nbytes)
+    assert "object" in images_refusal(tmp_path, npz({"arr_0.npy": padded}), "pickled.npz")
+    assert "takes" in images_refusal(tmp_path, npz({"arr_0.npy": npy(array)}), "pickled.npz")
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({}, "found nothing"),
+        ({"x.npy": npy(IMAGES)}, "expected the one array 'arr_0', found 'x.npy'"),
+        ({"arr_0": npy(IMAGES)}, "found 'arr_0'"),
+        ({"arr_0.npy": npy(IMAGES), "arr_1.npy": npy(LABELS)}, "found 'arr_0.npy', 'arr_1.npy'"),
+        ({f"{i}.npy": b"" for i in range(99)}, "found '0.npy', '1.npy', '2.npy' and 96 more"),
+        ({"../arr_0.npy": npy(IMAGES)}, "found '../arr_0.npy'"),
+        ({"/arr_0.npy": npy(IMAGES)}, "found '/arr_0.npy'"),
+        ({"arr_0.npy/": b""}, "found 'arr_0.npy/'"),
+        ({"a\nb" * 99 + ".npy": npy(IMAGES)}, r"found 'a\nb"),
+        ({"arr_0.npy": b""}, "takes 0 bytes"),
+        ({"arr_0.npy": bytes(IMAGES.nbytes + 128)}, "is not an npy array"),
+        ({"arr_0.npy": npy(IMAGES)[:-1]}, "does not hold the 3,920 values"),
+        ({"arr_0.npy": npy(IMAGES) + b"\x00"}, "does not hold the 3,920 values"),
+        ({"arr_0.npy": npy(IMAGES[:-1]) + bytes(784)}, "shape (4, 28, 28), expected uint8 of (5, 28, 28)"),
+        ({"arr_0.npy": npy(IMAGES.reshape(COUNT, 784))}, "shape (5, 784), expected uint8 of (5, 28, 28)"),
+        ({"arr_0.npy": npy(IMAGES.astype(np.int8))}, "is int8 of shape"),
+        ({"arr_0.npy": npy(IMAGES.astype(np.float32))}, "takes 15,808 bytes"),
+        ({"arr_0.npy": npy(IMAGES.view(np.bool_))}, "is bool of shape"),
+        ({"arr_0.npy": npy(np.asfortranarray(IMAGES))}, "the values are in Fortran order"),
+        ({"arr_0.npy": npy(IMAGES).replace(b"NUMPY\x01", b"NUMPY\x02")}, "npy format (2, 0)"),
+        ({"arr_0.npy": npy_of("{'descr': (), 'fortran_order': False, 'shape': (5,28,28)}", bytes(3920))}, "npy array"),
+        ({"arr_0.npy": npy_of("{'descr': '|u1', 'shape': (5,28,28)}", bytes(3920))}, "npy array"),
+        ({"arr_0.npy": npy_of("{'descr': '|u1', 'fortran_order': False, 'shape': 5}", bytes(3920))}, "npy array"),
+        ({"arr_0.npy": npy_of("-" * 3000 + "1", bytes(3920))}, "npy array"),
+        ({"arr_0.npy": npy_of("(" * 3000, bytes(3920))}, "npy array"),
+        ({"arr_0.npy": npy_of("exec('1/0')", bytes(3920))}, "npy array"),
+    ],
+)
+def test_an_npz_of_anything_else_is_refused(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+    assert words in images_refusal(tmp_path, npz(members), "wrong.npz")
+
+
+def test_twice_the_same_member_is_refused(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("arr_0.npy", npy(IMAGES))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("arr_0.npy", npy(IMAGES[::-1]))
+    assert "found 'arr_0.npy', 'arr_0.npy'" in images_refusal(tmp_path, stream.getvalue(), "twice.npz")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_that_numpy_does_not_write_is_refused(tmp_path: Path, compression: int) -> None:
+    assert "packed or encrypted" in images_refusal(tmp_path, npz({"arr_0.npy": npy(IMAGES)}, compression), "x.npz")
+
+
+def patched(archive: bytes, local: dict[int, bytes], central: dict[int, bytes]) -> bytes:
+    """A zip of one member with bytes replaced at offsets into its local and into its central header."""
+    content = bytearray(archive)
+    start = content.rindex(b"PK\x01\x02")
+    for offset, replacement in local.items():
+        content[offset : offset + len(replacement)] = replacement
+    for offset, replacement in central.items():
+        content[start + offset : start + offset + len(replacement)] = replacement
+    return bytes(content)
+
+
+def test_an_encrypted_npz_is_refused(tmp_path: Path) -> None:
+    encrypted = patched(npz({"arr_0.npy": npy(IMAGES)}), {6: b"\x01\x00"}, {8: b"\x01\x00"})
+    assert "packed or encrypted" in images_refusal(tmp_path, encrypted, "encrypted.npz")
+
+
+def test_an_npz_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
+    bomb = npz({"arr_0.npy": npy(IMAGES) + bytes(32 * MIB)})
+    with little_memory(1):
+        assert "takes 33,558,480 bytes" in images_refusal(tmp_path, bomb, "bomb.npz")
+
+
+def test_an_npz_bomb_that_lies_about_its_size_is_refused_too(tmp_path: Path) -> None:
+    bomb = npz({"arr_0.npy": npy(IMAGES) + bytes(32 * MIB)})
+    size = struct.pack("<I", IMAGES.nbytes + 128)
+    with little_memory(1):
+        assert "damaged" in images_refusal(tmp_path, patched(bomb, {22: size}, {24: size}), "bomb.npz")
+
+
+def test_an_npz_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    short = npz({"arr_0.npy": npy(IMAGES)[:-100]}, zipfile.ZIP_STORED)
+    size = struct.pack("<I", IMAGES.nbytes + 128)
+    images_refusal(tmp_path, patched(short, {18: size, 22: size}, {20: size, 24: size}), "short.npz")
+
+
+def test_a_zip_whose_two_headers_disagree_is_refused(tmp_path: Path) -> None:
+    good = npz({"arr_0.npy": npy(IMAGES)})
+    assert "damaged" in images_refusal(tmp_path, patched(good, {30: b"brr_0.npy"}, {}), "names.npz")
+    assert "damaged" in images_refusal(tmp_path, patched(good, {}, {42: b"\xff\xff\x00\x00"}), "offset.npz")
+    assert "damaged" in images_refusal(tmp_path, patched(good, {}, {16: b"\x00\x00\x00\x00"}), "checksum.npz")
+    assert "damaged" in images_refusal(tmp_path, patched(good, {}, {6: b"\xff\x00"}), "version.npz")
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, -30, -1])
+def test_a_truncated_npz_is_refused(tmp_path: Path, kept: int) -> None:
+    assert "damaged" in images_refusal(tmp_path, npz({"arr_0.npy": npy(IMAGES)})[:kept], "short.npz")
+
+
+def test_an_idx_file_with_the_name_of_an_npz_is_refused(tmp_path: Path) -> None:
+    assert "damaged" in images_refusal(tmp_path, idx(IMAGES), "images.npz")
+
+
+SMALL_IMAGES = IMAGES[:2] // 64  # compresses, so that changes hit headers often enough
+RIGHT_FILES = {
+    "plain": idx(SMALL_IMAGES),
+    "packed": gzip.compress(idx(SMALL_IMAGES), mtime=0),
+    "stored.npz": npz({"arr_0.npy": npy(SMALL_IMAGES)}, zipfile.ZIP_STORED),
+    "deflated.npz": npz({"arr_0.npy": npy(SMALL_IMAGES)}),
+}
+
+
+def check_any(path: Path, content: bytes, checksummed: bool) -> None:
+    """Bytes are refused in one line or are two images; where the format has a checksum, the right ones."""
+    path.write_bytes(content)
+    try:
+        images = read_images(path, 2)
+    except FormatError as error:
+        check_refusal(path, error)
+    else:
+        assert images.shape == (2, 28, 28)
+        assert images.dtype == np.uint8
+        if checksummed:
+            np.testing.assert_array_equal(images, SMALL_IMAGES)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["bytes", "bytes.npz"]), st.sampled_from([b"", b"\x1f\x8b\x08", b"\0\0\x08\3"]), st.binary())
+def test_random_bytes_are_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str, start: bytes, rest: bytes
+) -> None:
+    check_any(tmp_path_factory.getbasetemp() / name, start + rest, checksummed=False)
+
+
+POSITIONS = st.integers(0, 200) | st.integers(-160, -1) | st.integers(0, 3000)
+EDITS = st.lists(st.tuples(POSITIONS, st.integers(0, 8), st.binary(max_size=4)), min_size=1, max_size=4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(list(RIGHT_FILES)), EDITS)
+def test_any_change_of_a_right_file_is_refused_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, name: str, edits: list[tuple[int, int, bytes]]
+) -> None:
+    content = RIGHT_FILES[name]
+    for position, dropped, inserted in edits:
+        start = position % (len(content) + 1)
+        content = content[:start] + inserted + content[start + dropped :]
+    # Where a change takes away gzip's two magic bytes, what is left is a plain file without a checksum.
+    checksummed = name.endswith(".npz") or (name == "packed" and content.startswith(b"\x1f\x8b"))
+    check_any(tmp_path_factory.getbasetemp() / name, content, checksummed)

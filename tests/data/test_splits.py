@@ -1,0 +1,166 @@
+"""Normalising, one-hot, subsets and splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from glyphline.data.splits import normalise, one_hot, split, subset
+from glyphline.errors import DataError
+from tests.conftest import Labelled
+
+
+def test_grey_levels_come_to_lie_between_0_and_1() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    normalised = normalise(levels)
+    assert normalised.shape == (1, 16, 16, 1)
+    assert normalised.dtype == np.float32
+    assert (normalised.min(), normalised.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(normalised.ravel(), (np.arange(256) / 255).astype(np.float32))
+
+
+def test_normalising_real_digits_keeps_their_number_and_the_original(digits: Labelled) -> None:
+    images, _ = digits
+    before = images.copy()
+    assert normalise(images).shape == (1000, 28, 28, 1)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_no_images_are_normalised_to_none() -> None:
+    assert normalise(np.zeros((0, 28, 28), np.uint8)).shape == (0, 28, 28, 1)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((2, 28, 28), np.float32), np.zeros((28, 28), np.uint8), np.zeros((2, 28, 28, 1), np.uint8)],
+)
+def test_images_that_were_normalised_or_reshaped_already_are_refused(images: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(n, height, width\) uint8, got \("):
+        normalise(images)
+
+
+def test_one_hot_has_a_one_at_the_class_and_nothing_else() -> None:
+    labels = np.array([0, 48, 7], np.uint8)
+    hot = one_hot(labels, 49)
+    assert hot.shape == (3, 49)
+    assert hot.dtype == np.float32
+    np.testing.assert_array_equal(hot.argmax(axis=1), labels)
+    assert set(np.unique(hot)) == {0.0, 1.0}
+    assert hot.sum() == 3
+
+
+def counts(labels: NDArray[np.uint8]) -> Counter[int]:
+    return Counter(labels.tolist())
+
+
+def in_proportion(part: NDArray[np.uint8], whole: NDArray[np.uint8]) -> bool:
+    """Whether each class has its share of a part, but for one image."""
+    return all(abs(counts(part)[label] - count * len(part) / len(whole)) < 1 for label, count in counts(whole).items())
+
+
+@pytest.mark.parametrize("fraction", [0.1, 1 / 3, 0.5, 0.9])
+def test_split_loses_and_duplicates_nothing(digits: Labelled, fraction: float) -> None:
+    _, labels = digits
+    train, validation = split(labels, fraction, seed=1)
+    assert sorted([*train, *validation]) == list(range(1000))
+    assert len(validation) == round(1000 * fraction)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 1 / 3, 0.5, 0.9])
+def test_split_keeps_the_classes_in_proportion(digits: Labelled, fraction: float) -> None:
+    _, labels = digits
+    train, validation = split(labels, fraction, seed=1)
+    assert in_proportion(labels[train], labels)
+    assert in_proportion(labels[validation], labels)
+
+
+UNEVEN = np.repeat(np.arange(49, dtype=np.uint8), [10 + 7 * label % 83 for label in range(49)])
+
+
+def test_unevenly_filled_classes_stay_in_proportion() -> None:
+    labels = np.random.default_rng(5).permutation(UNEVEN)
+    train, validation = split(labels, 0.2, seed=1)
+    assert in_proportion(labels[train], labels)
+    assert in_proportion(labels[validation], labels)
+    assert in_proportion(labels[subset(labels, 500, seed=1)], labels)
+
+
+def test_parts_come_in_ascending_order(digits: Labelled) -> None:
+    _, labels = digits
+    for part in (*split(labels, 0.2, seed=1), subset(labels, 300, seed=1), subset(labels, None, seed=1)):
+        assert (np.diff(part) > 0).all()
+
+
+def test_the_same_seed_divides_the_same_way_and_another_otherwise(digits: Labelled) -> None:
+    _, labels = digits
+    for first, again, other in zip(split(labels, 0.2, 1), split(labels, 0.2, 1), split(labels, 0.2, 2), strict=True):
+        np.testing.assert_array_equal(first, again)
+        assert not np.array_equal(first, other)
+    np.testing.assert_array_equal(subset(labels, 100, 1), subset(labels, 100, 1))
+    assert not np.array_equal(subset(labels, 100, 1), subset(labels, 100, 2))
+
+
+@pytest.mark.parametrize("limit", [10, 333, 990])
+def test_subset_keeps_as_many_as_asked_for_and_none_twice(digits: Labelled, limit: int) -> None:
+    _, labels = digits
+    kept = subset(labels, limit, seed=1)
+    assert len(kept) == len(set(kept.tolist())) == limit
+    assert in_proportion(labels[kept], labels)
+
+
+@pytest.mark.parametrize("limit", [None, 1000])
+def test_no_limit_keeps_everything(digits: Labelled, limit: int | None) -> None:
+    _, labels = digits
+    np.testing.assert_array_equal(subset(labels, limit, seed=1), np.arange(1000))
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (1001, "limit: 1,001 training images asked for, and the data set has 1,000"),
+        (995, "limit: 995 of 1,000 training images is nearly all of them"),
+        (9, "limit: 1,000 images of 10 classes (the rarest has 100) cannot be divided into 9 and 991"),
+    ],
+)
+def test_an_impossible_limit_is_refused_by_key(digits: Labelled, limit: int, words: str) -> None:
+    _, labels = digits
+    with pytest.raises(DataError) as caught:
+        subset(labels, limit, seed=1)
+    assert str(caught.value).startswith(words)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "fraction", "words"),
+    [
+        ([0, 1] * 50, 0.001, "cannot be divided into 100 and 0"),
+        ([0, 1] * 50, 0.999, "cannot be divided into 0 and 100"),
+        ([0, 1, 2] * 10, 0.05, "30 images of 3 classes (the rarest has 10) cannot be divided into 28 and 2"),
+        ([0] * 50 + [1], 0.5, "(the rarest has 1)"),
+    ],
+)
+def test_an_impossible_split_is_refused_by_key(labels: list[int], fraction: float, words: str) -> None:
+    with pytest.raises(DataError) as caught:
+        split(np.array(labels, np.uint8), fraction, seed=1)
+    assert str(caught.value).startswith("preprocess.validation_fraction (or limit): ")
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.floats(0.001, 0.999), st.integers(0, 2**32 - 1))
+def test_any_split_is_whole_and_in_proportion_or_refused(classes: list[int], fraction: float, seed: int) -> None:
+    labels = np.array(classes, np.uint8)
+    try:
+        train, validation = split(labels, fraction, seed)
+    except DataError:
+        least = min(len(labels) - round(len(labels) * fraction), round(len(labels) * fraction))
+        assert least < len(set(classes)) or min(counts(labels).values()) < 2
+    else:
+        assert sorted([*train, *validation]) == list(range(len(labels)))
+        assert in_proportion(labels[train], labels)

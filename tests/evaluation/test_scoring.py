@@ -1,0 +1,244 @@
+"""Metrics against values worked out by hand, published formulas, and scikit-learn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import balanced_accuracy_score, log_loss
+
+from glyphline.evaluation import scoring
+
+# Six images of three classes; the network is right about 0, 2, 3 and 5.
+LABELS = np.array([0, 0, 1, 1, 1, 2], np.uint8)
+PROBABILITIES = np.array(
+    [
+        [0.7, 0.2, 0.1],
+        [0.3, 0.6, 0.1],
+        [0.1, 0.8, 0.1],
+        [0.2, 0.5, 0.3],
+        [0.1, 0.0, 0.9],
+        [0.0, 0.0, 1.0],
+    ],
+    np.float32,
+)
+NAMES = ["ka", "ki", "ku"]
+
+
+def random_case(seed: int, n: int = 200, classes: int = 10) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, n).astype(np.uint8)
+    return labels, generator.dirichlet(np.full(classes, 0.3), n).astype(np.float32)
+
+
+def perfect(classes: int = 10) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    labels = np.repeat(np.arange(classes, dtype=np.uint8), 3)
+    return labels, np.eye(classes, dtype=np.float32)[labels]
+
+
+def test_scores_are_those_worked_out_by_hand() -> None:
+    metrics = scoring.score(LABELS, PROBABILITIES)
+    assert metrics["n"] == 6
+    assert metrics["accuracy"] == pytest.approx(4 / 6, abs=1e-6)
+    assert metrics["balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3, abs=1e-6)
+    given_to_the_truth = [0.7, 0.3, 0.8, 0.5, 1e-7, 1.0]
+    assert metrics["loss"] == pytest.approx(-sum(map(math.log, given_to_the_truth)) / 6, abs=1e-5)
+    # Alone in its bin each: 0.7 right, 0.6 wrong, 0.8 right, 0.5 right, 0.9 wrong, 1.0 right.
+    assert metrics["calibration_error"] == pytest.approx((0.3 + 0.6 + 0.2 + 0.5 + 0.9 + 0.0) / 6, abs=1e-6)
+
+
+def test_scores_are_plain_numbers_that_json_can_hold() -> None:
+    metrics = scoring.score(*random_case(1))
+    assert list(metrics) == [
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "balanced_accuracy",
+        "balanced_accuracy_low",
+        "balanced_accuracy_high",
+        "loss",
+        "calibration_error",
+        "n",
+    ]
+    assert {type(value) for value in metrics.values()} == {float, int}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_agree_with_scikit_learn(seed: int) -> None:
+    labels, probabilities = random_case(seed)
+    metrics = scoring.score(labels, probabilities)
+    predicted = probabilities.argmax(axis=1)
+    assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-6)
+    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1.0)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    assert metrics["loss"] == pytest.approx(log_loss(labels, clipped, labels=range(10)), abs=1e-4)
+
+
+def test_balanced_accuracy_counts_a_rare_class_like_a_common_one() -> None:
+    labels = np.array([0] * 98 + [1] * 2, np.uint8)
+    predicted = np.zeros(100, np.intp)
+    assert scoring.balanced_accuracy(labels, predicted)[0] == 0.5
+
+
+def test_balanced_accuracy_leaves_out_classes_that_do_not_occur() -> None:
+    labels = np.array([0, 0, 1, 1], np.uint8)
+    assert scoring.balanced_accuracy(labels, np.array([0, 2, 1, 1]))[0] == 0.75
+
+
+def test_with_classes_of_one_size_the_balanced_interval_is_close_to_the_plain_one() -> None:
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 100)
+    predicted = labels.astype(np.intp)
+    predicted[::20] = (predicted[::20] + 1) % 10
+    balanced, effective_n = scoring.balanced_accuracy(labels, predicted)
+    assert balanced == pytest.approx(0.95)
+    assert effective_n == pytest.approx(1000)
+
+
+def test_perfect_predictions_rest_on_the_images_of_the_rare_classes() -> None:
+    labels = np.array([0] * 990 + [1] * 10, np.uint8)
+    balanced, effective_n = scoring.balanced_accuracy(labels, labels.astype(np.intp))
+    assert balanced == 1
+    assert effective_n == pytest.approx(4 / (1 / 990 + 1 / 10))
+
+
+def test_the_balanced_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(0)
+    sizes, recalls = np.geomspace(400, 30, 12).astype(int), np.linspace(0.97, 0.8, 12)
+    labels = np.repeat(np.arange(12, dtype=np.uint8), sizes)
+    covered = 0
+    for _ in range(1000):
+        right = rng.random(len(labels)) < recalls[labels]
+        predicted = np.where(right, labels, (labels + 1) % 12).astype(np.intp)
+        low, high = scoring.wilson_interval(*scoring.balanced_accuracy(labels, predicted))
+        covered += low <= recalls.mean() <= high
+    assert 0.93 < covered / 1000 < 0.97
+
+
+@pytest.mark.parametrize(("correct", "n"), [(9_931, 10_000), (0, 10), (10, 10), (1, 1), (500, 1000), (38_546, 38_547)])
+def test_the_interval_of_an_accuracy_is_wilson_s(correct: int, n: int) -> None:
+    expected = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    assert scoring.wilson_interval(correct / n, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_the_interval_holds_the_accuracy_and_stays_between_0_and_1() -> None:
+    for n in (1, 7, 100):
+        for correct in range(n + 1):
+            low, high = scoring.wilson_interval(correct / n, n)
+            assert 0 <= low <= correct / n <= high <= 1
+            assert low < high
+
+
+def test_a_network_that_is_always_sure_and_right_is_perfectly_calibrated() -> None:
+    assert scoring.calibration_error(*perfect()) == 0.0
+
+
+def test_a_network_that_is_always_sure_and_wrong_is_as_badly_calibrated_as_can_be() -> None:
+    labels, probabilities = perfect()
+    assert scoring.calibration_error(labels, np.roll(probabilities, 1, axis=1)) == 1.0
+
+
+def test_a_network_that_is_right_as_often_as_it_says_is_calibrated() -> None:
+    # 0.75 sure of class 0 four times, right three times; 0.5 sure twice, right once.
+    probabilities = np.array([[0.75, 0.25]] * 4 + [[0.5, 0.5]] * 2, np.float32)
+    labels = np.array([0, 0, 0, 1, 0, 1], np.uint8)
+    assert scoring.calibration_error(labels, probabilities) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_too_sure_and_not_sure_enough_do_not_cancel_out_between_bins() -> None:
+    # 0.9 sure and right half the time, 0.6 sure and always right: off by 0.4 both ways.
+    probabilities = np.array([[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2, np.float32)
+    labels = np.array([0, 1, 0, 0], np.uint8)
+    assert scoring.calibration_error(labels, probabilities) == pytest.approx(0.4, abs=1e-6)
+
+
+def test_loss_of_a_sure_error_is_finite() -> None:
+    labels, probabilities = perfect()
+    assert scoring.cross_entropy(labels, np.roll(probabilities, 1, axis=1)) == pytest.approx(-math.log(1e-7))
+
+
+def test_loss_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes() -> None:
+    labels = np.arange(49, dtype=np.uint8)
+    assert scoring.cross_entropy(labels, np.full((49, 49), 1 / 49, np.float32)) == pytest.approx(math.log(49), abs=1e-6)
+
+
+def test_all_right_and_all_wrong_are_the_ends_of_the_scale() -> None:
+    labels, probabilities = perfect()
+    best = scoring.score(labels, probabilities)
+    assert (best["accuracy"], best["balanced_accuracy"], best["accuracy_high"]) == (1.0, 1.0, 1.0)
+    assert (best["loss"], best["calibration_error"]) == (0.0, 0.0)
+    assert len(scoring.worst_errors(labels, probabilities, 40)) == 0
+    worst = scoring.score(labels, np.roll(probabilities, 1, axis=1))
+    assert (worst["accuracy"], worst["balanced_accuracy"], worst["accuracy_low"]) == (0.0, 0.0, 0.0)
+    assert worst["calibration_error"] == 1.0
+
+
+def test_a_single_image_can_be_scored() -> None:
+    assert scoring.score(LABELS[:1], PROBABILITIES[:1])["accuracy"] == 1.0
+
+
+def test_confusion_has_a_row_for_each_true_class_and_a_column_for_each_predicted_one() -> None:
+    table = scoring.confusion_table(LABELS, PROBABILITIES, NAMES)
+    assert list(table.index) == list(table.columns) == NAMES
+    assert table.index.name == "true"
+    assert table.to_numpy().tolist() == [[1, 1, 0], [0, 2, 1], [0, 0, 1]]
+    assert table.loc["ka", "ki"] == 1, "one ka was taken for a ki"
+    assert table.loc["ki", "ka"] == 0
+
+
+def test_confusion_keeps_classes_that_never_occur() -> None:
+    probabilities = np.array([[0.1, 0.9, 0.0]], np.float32)
+    table = scoring.confusion_table(np.array([0], np.uint8), probabilities, NAMES)
+    assert table.shape == (3, 3)
+    assert table.to_numpy().sum() == 1
+
+
+def test_each_class_has_its_recall_precision_and_number() -> None:
+    table = scoring.per_class(LABELS, PROBABILITIES, NAMES)
+    assert list(table.columns) == ["class", "recall", "precision", "n"]
+    assert table["class"].tolist() == NAMES
+    assert table["recall"].tolist() == [0.5, 0.666667, 1.0]
+    assert table["precision"].tolist() == [1.0, 0.666667, 0.5]
+    assert table["n"].tolist() == [2, 3, 1]
+
+
+def test_a_class_that_was_never_predicted_or_never_occurs_has_zeros() -> None:
+    probabilities = np.array([[0.1, 0.9, 0.0]] * 2, np.float32)
+    table = scoring.per_class(np.array([0, 1], np.uint8), probabilities, NAMES)
+    assert table["recall"].tolist() == [0.0, 1.0, 0.0]
+    assert table["precision"].tolist() == [0.0, 0.5, 0.0]
+    assert table["n"].tolist() == [1, 1, 0]
+
+
+def test_the_worst_errors_are_the_surest_ones_in_order() -> None:
+    assert scoring.worst_errors(LABELS, PROBABILITIES, 40).tolist() == [4, 1]
+    assert scoring.worst_errors(LABELS, PROBABILITIES, 1).tolist() == [4]
+
+
+def test_equally_sure_errors_stay_in_the_order_of_the_images() -> None:
+    probabilities = np.array([[0.5, 0.5], [1.0, 0.0], [0.75, 0.25], [0.75, 0.25]], np.float32)
+    assert scoring.worst_errors(np.array([1, 0, 1, 1], np.uint8), probabilities, 3).tolist() == [2, 3, 0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([2, 10, 49]))
+def test_the_parts_of_a_report_agree_with_each_other(seed: int, n: int, classes: int) -> None:
+    labels, probabilities = random_case(seed, n, classes)
+    names = [str(label) for label in range(classes)]
+    metrics = scoring.score(labels, probabilities)
+    confusion = scoring.confusion_table(labels, probabilities, names).to_numpy()
+    per_class = scoring.per_class(labels, probabilities, names)
+    wrong = scoring.worst_errors(labels, probabilities, n)
+    assert confusion.sum() == per_class["n"].sum() == metrics["n"] == n
+    assert np.trace(confusion) == n - len(wrong)
+    assert metrics["accuracy"] == pytest.approx(np.trace(confusion) / n, abs=1e-6)
+    occurring = per_class[per_class["n"] > 0]
+    assert metrics["balanced_accuracy"] == pytest.approx(occurring["recall"].mean(), abs=2e-6)
+    assert 0 <= metrics["calibration_error"] <= 1
+    assert metrics["loss"] >= 0
+    surety = probabilities[wrong].max(axis=1)
+    assert (np.diff(surety) <= 0).all()

@@ -1,0 +1,509 @@
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+from glyphline import figures
+from glyphline.data.records import FASHION_MNIST, K49
+from glyphline.figures import changes, comparison, data, learning, mistakes, style
+
+DIGITS = tuple("0123456789")
+LONG_NAME = "adadelta_dropout"
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors(recwarn: pytest.WarningsRecorder) -> Iterator[None]:
+    yield
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def history(epochs: int, best: int) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    return pd.DataFrame(
+        {
+            "epoch": epoch,
+            "loss": 1 / (epoch + 1),
+            "accuracy": 1 - 0.5 / epoch,
+            "validation_loss": 0.3 + 0.01 * np.abs(epoch - best),
+            "validation_accuracy": 1 - 0.6 / epoch,
+        }
+    )
+
+
+def counts(classes: int, n: int = 100, wrong: float = 0.05) -> NDArray[np.int64]:
+    rng = np.random.default_rng(0)
+    rates = (1 - wrong) * np.eye(classes) + wrong * rng.dirichlet(np.full(classes, 0.2), size=classes)
+    return np.stack([rng.multinomial(n, row) for row in rates])
+
+
+def pictures(n: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, 28, 28), dtype=np.uint8)
+
+
+def layers(hidden: int = 1) -> pd.DataFrame:
+    rows = [
+        ("image", "28 x 28 x 1", 0, 0),
+        ("convolution_1", "26 x 26 x 32", 320, 194_688),
+        ("convolution_dropout", "26 x 26 x 32", 0, 0),
+        ("flatten", "21632", 0, 0),
+        *((f"dense_{depth}", "512", 11_076_096, 11_075_584) for depth in range(1, hidden + 1)),
+        ("probabilities", "10", 5130, 5120),
+    ]
+    return pd.DataFrame(rows, columns=["layer", "output_shape", "parameters", "multiply_adds"])
+
+
+def variants(names: list[str], parameters: list[int]) -> pd.DataFrame:
+    accuracy = np.linspace(0.9, 0.99, len(names))
+    return pd.DataFrame(
+        {
+            "accuracy": accuracy,
+            "accuracy_low": accuracy - 0.004,
+            "accuracy_high": accuracy + 0.003,
+            "parameters": parameters,
+            "multiply_adds": [10 * count for count in parameters],
+        },
+        index=names,
+    )
+
+
+def gallery(class_names: tuple[str, ...], shown: int, errors: int, n: int = 1000) -> Figure:
+    classes = len(class_names)
+    labels = (np.arange(shown) % classes).astype(np.uint8)
+    probabilities = np.zeros((shown, classes), np.float32)
+    probabilities[np.arange(shown), (labels + 1) % classes] = 0.875
+    return figures.worst_errors(
+        pictures(shown), labels, probabilities, class_names, errors=errors, n=n, variant=LONG_NAME, dataset="MNIST"
+    )
+
+
+def difference_rows(count: int, seeds: bool = False) -> list[changes.Row]:
+    rows = []
+    for place in range(count):
+        interval = changes.Interval(0.01 * (place - 4), 0.01 * (place - 4) - 0.012, 0.01 * (place - 4) + 0.013)
+        verdict = "within noise" if place in (3, 4) else "better" if place > 4 else "worse"
+        rows.append(
+            changes.Row(
+                f"{LONG_NAME}_{place}", verdict, verdict != "within noise", interval, interval if seeds else None
+            )
+        )
+    return rows
+
+
+def class_changes(class_names: tuple[str, ...], dataset: str) -> Figure:
+    net = np.random.default_rng(0).integers(-9, 10, (9, len(class_names)))
+    sizes = np.full(len(class_names), 100)
+    return changes.class_changes([f"{LONG_NAME}_{place}" for place in range(9)], class_names, net, sizes, dataset)
+
+
+def flips(
+    class_names: tuple[str, ...], count: int, sureties: tuple[float, float] | None = (0.5, 1.0)
+) -> list[changes.Flip]:
+    return [
+        changes.Flip(image, class_names[place % 10], class_names[(place + 1) % 10], sureties)
+        for place, image in enumerate(pictures(count))
+    ]
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "curves": lambda: figures.curves(history(20, 19), 19, LONG_NAME, "MNIST"),
+    "curves_of_one_epoch": lambda: figures.curves(history(1, 1), 1, "mlp", "MNIST"),
+    "curves_of_many_epochs": lambda: figures.curves(history(300, 2), 2, "a_name_that_goes_on" * 6, "MNIST"),
+    "confusion_10": lambda: figures.confusion(counts(10), DIGITS, "mlp", "MNIST"),
+    "confusion_10_full": lambda: figures.confusion(counts(10, 1200, 0.6), DIGITS, "mlp", "MNIST"),
+    "confusion_long_names": lambda: figures.confusion(
+        counts(10, 1000), FASHION_MNIST.class_names, "mlp", "Fashion-MNIST"
+    ),
+    "confusion_20": lambda: figures.confusion(counts(20), [str(name) for name in range(20)], "mlp", "?"),
+    "confusion_49": lambda: figures.confusion(counts(49, 1000), K49.class_names, "mlp", K49.title),
+    "confusion_1": lambda: figures.confusion(counts(1), ["one"], "mlp", "?"),
+    "errors": lambda: gallery(DIGITS, shown=40, errors=59),
+    "errors_long_names": lambda: gallery(FASHION_MNIST.class_names, shown=40, errors=59),
+    "one_error": lambda: gallery(DIGITS, shown=1, errors=1),
+    "no_errors": lambda: gallery(DIGITS, shown=0, errors=0),
+    "network": lambda: figures.network(layers(), "mlp", "MNIST"),
+    "network_deep": lambda: figures.network(layers(12), "mlp", "MNIST"),
+    "examples_10": lambda: figures.examples(
+        pictures(100), np.arange(100, dtype=np.uint8) % 10, FASHION_MNIST.class_names, "Fashion-MNIST"
+    ),
+    "examples_49": lambda: figures.examples(
+        pictures(300), np.arange(300, dtype=np.uint8) % 48, K49.class_names, K49.title
+    ),
+    "balance_10": lambda: figures.balance(np.full(10, 6000), np.full(10, 1000), FASHION_MNIST.class_names, "?"),
+    "balance_49": lambda: figures.balance(100 * np.arange(1, 50), np.arange(49), K49.class_names, K49.title),
+    "overfitting": lambda: figures.overfitting(
+        {f"{LONG_NAME}_{index}": history(5 + index, 3) for index in range(10)},
+        {f"{LONG_NAME}_{index}": 3 for index in range(10)},
+        "MNIST",
+    ),
+    "overfitting_of_one": lambda: figures.overfitting({"mlp": history(1, 1)}, {"mlp": 1}, "MNIST"),
+    "accuracy_vs_cost": lambda: figures.accuracy_vs_cost(
+        variants([f"{LONG_NAME}_{index}" for index in range(20)], [1_199_882] * 15 + [34_826] * 5), "MNIST"
+    ),
+    "differences": lambda: changes.differences(difference_rows(9, seeds=True), "accuracy", "MNIST"),
+    "differences_of_one": lambda: changes.differences(difference_rows(1), "balanced_accuracy", "MNIST"),
+    "class_changes_10": lambda: class_changes(FASHION_MNIST.class_names, "Fashion-MNIST"),
+    "class_changes_49": lambda: class_changes(K49.class_names, K49.title),
+    "class_changes_1": lambda: class_changes(("7",), "MNIST"),
+    "flips": lambda: changes.flips(flips(FASHION_MNIST.class_names, 30), 1200, f"{LONG_NAME}: lost", "Fashion-MNIST"),
+    "flips_without_probabilities": lambda: changes.flips(flips(DIGITS, 1, None), 1, "mlp: lost", "MNIST"),
+    "accuracy_vs_cost_of_one": lambda: figures.accuracy_vs_cost(variants(["mlp"], [407_050]), "MNIST"),
+}
+
+
+def written(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Text, Bbox]]:
+    """Every text that is drawn, and the box it fills, in pixels."""
+    found: list[tuple[Text, Bbox]] = []
+    draw = Text.draw
+
+    def noting(text: Text, renderer: object) -> None:
+        if text.get_visible() and text.get_text():
+            found.append((text, text.get_window_extent()))
+        draw(text, renderer)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, style.house_style():
+        patch.setattr(Text, "draw", noting)
+        figure.canvas.draw()
+    return found
+
+
+def texts(figure: Figure) -> list[str]:
+    found = [text.get_text() for text in figure.findobj(Text)]
+    return [text for text in found if text]
+
+
+def labelled(axes: Axes, label: str) -> list[list[float]]:
+    """The x of the lines with this label."""
+    return [list(np.asarray(line.get_xdata(), float)) for line in axes.get_lines() if line.get_label() == label]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off_and_no_text_stands_on_another(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = FIGURES[name]()
+    boxes = written(figure, monkeypatch)
+    assert len(boxes) > 1
+    left, bottom, right, top = np.array([box.extents for _, box in boxes]).T
+    cut_off = (left < 0) | (bottom < 0) | (right > figure.bbox.width) | (top > figure.bbox.height)
+    assert [text.get_text() for (text, _), cut in zip(boxes, cut_off, strict=True) if cut] == []
+
+    def common(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.minimum.outer(high, high) - np.maximum.outer(low, low)
+
+    overlap = (common(left, right) > 3) & (common(bottom, top) > 3)  # pixels
+    # The boxes of slanted names are those of their diagonals, so among themselves they overlap.
+    slanted = np.array([text.get_rotation() not in (0, 90) for text, _ in boxes])
+    overlap &= ~np.logical_and.outer(slanted, slanted) & ~np.eye(len(boxes), dtype=bool)
+    assert [(boxes[one][0].get_text(), boxes[other][0].get_text()) for one, other in np.argwhere(overlap)] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["curves", "confusion_49", "errors", "network", "examples_49", "accuracy_vs_cost", "differences", "flips"]
+)
+def test_the_same_input_gives_the_same_bytes_whatever_matplotlib_is_configured_to(name: str, tmp_path: Path) -> None:
+    figures.save(FIGURES[name](), tmp_path / "one.png")
+    with mpl.rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 9, "savefig.dpi": 30}):
+        before = dict(mpl.rcParams)
+        figures.save(FIGURES[name](), tmp_path / "folder" / "two.png")
+        assert dict(mpl.rcParams) == before
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "folder" / "two.png").read_bytes()
+
+
+def test_a_png_tells_neither_date_nor_version(tmp_path: Path) -> None:
+    figures.save(FIGURES["curves"](), tmp_path / "curves.png")
+    assert not any(chunk in (tmp_path / "curves.png").read_bytes() for chunk in (b"tEXt", b"tIME", b"iTXt", b"zTXt"))
+
+
+# What one sees of a variant.
+
+
+@pytest.mark.parametrize(("epochs", "best"), [(20, 14), (12, 12), (1, 1), (300, 2)])
+def test_the_best_epoch_is_marked(epochs: int, best: int) -> None:
+    table = history(epochs, best)
+    figure = figures.curves(table, best, "mlp", "MNIST")
+    for axes, measure, scale in zip(figure.axes, ("loss", "accuracy"), (1, 100), strict=True):
+        assert labelled(axes, learning.BEST_LINE) == [[best, best]]
+        rings = [line for line in axes.get_lines() if line.get_markersize() == 7]
+        places = [np.concatenate([np.asarray(line.get_xdata()), np.asarray(line.get_ydata())]) for line in rings]
+        values = table.loc[table["epoch"] == best, [measure, f"validation_{measure}"]].to_numpy(np.float64)[0]
+        np.testing.assert_allclose(places, np.array([[best, scale * value] for value in values]))
+    assert f"mlp: validation loss is lowest after epoch {best} of {epochs}" in texts(figure)
+
+
+def test_curves_show_every_epoch_of_train_and_validation() -> None:
+    table = history(20, 14)
+    loss, accuracy = figures.curves(table, 14, "mlp", "MNIST").axes
+    for axes, measure, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        for line, column in ((learning.TRAIN_LINE, measure), (learning.VALIDATION_LINE, f"validation_{measure}")):
+            [drawn] = [each for each in axes.get_lines() if each.get_label() == line]
+            np.testing.assert_allclose(np.asarray(drawn.get_ydata(), float), scale * table[column])
+            np.testing.assert_array_equal(np.asarray(drawn.get_xdata(), float), table["epoch"])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ticks"),
+    [
+        (1, [1]),
+        (3, [1, 2, 3]),
+        (12, [1, 2, 4, 6, 8, 10, 12]),
+        (20, [1, 5, 10, 15, 20]),
+        (100, [1, 20, 40, 60, 80, 100]),
+    ],
+)
+def test_epochs_are_numbered_from_1_in_whole_numbers(epochs: int, ticks: list[int]) -> None:
+    assert style.epoch_ticks(epochs) == ticks
+    figure = figures.curves(history(epochs, 1), 1, "mlp", "MNIST")
+    assert all(list(axes.get_xticks()) == ticks for axes in figure.axes)
+
+
+def test_a_diverged_history_is_drawn_too(tmp_path: Path) -> None:
+    table = history(4, 2)
+    table.loc[2:, ["loss", "validation_loss"]] = [[math.nan, math.nan], [math.inf, math.nan]]
+    figures.save(figures.curves(table, 2, "mlp", "MNIST"), tmp_path / "curves.png")
+    figures.save(figures.overfitting({"mlp": table}, {"mlp": 2}, "MNIST"), tmp_path / "overfitting.png")
+
+
+def test_rows_of_the_normalised_matrix_sum_to_1_and_an_empty_one_to_0() -> None:
+    matrix = figures.row_normalised(np.array([[3, 1, 0], [0, 0, 0], [0, 0, 5]]))
+    np.testing.assert_allclose(matrix, np.array([[0.75, 0.25, 0], [0, 0, 0], [0, 0, 1]]))
+    np.testing.assert_allclose(figures.row_normalised(counts(49)).sum(axis=1), 1)
+
+
+def test_a_single_error_shows_beside_a_diagonal_of_thousands() -> None:
+    matrix = np.diag([5000, 5000, 5000])
+    matrix[0, 2] = 1
+    matrix[2, 1] = 90
+    raw, _ = figures.confusion(matrix, "abc", "mlp", "MNIST").axes
+    colours = np.asarray(raw.images[0].get_array())[..., :3]
+
+    def distance(cell: tuple[int, int], colour: str) -> float:
+        return float(np.abs(colours[cell] - to_rgba(colour)[:3]).max())
+
+    assert all(distance((index, index), mistakes.DIAGONAL) < 0.01 for index in range(3))
+    assert distance((0, 1), "white") == 0
+    assert distance((0, 2), "white") > 0.15
+    assert distance((2, 1), "white") > 0.7
+
+
+def test_a_small_matrix_has_its_numbers_raw_and_as_shares() -> None:
+    raw, shares = figures.confusion(np.array([[996, 4], [0, 500]]), ["no", "yes"], "mlp", "MNIST").axes
+    assert [text.get_text() for text in raw.texts] == ["996", "4", "500"]
+    assert [text.get_text() for text in shares.texts] == ["99.6", "0.4", "100"]
+
+
+def test_the_confusion_matrix_says_how_many_are_wrong() -> None:
+    assert "mlp: 4 of 1,500 test images in the wrong class" in texts(
+        figures.confusion(np.array([[996, 4], [0, 500]]), ["no", "yes"], "mlp", "MNIST")
+    )
+
+
+def test_all_49_classes_are_named_on_both_sides_of_both_matrices() -> None:
+    figure = FIGURES["confusion_49"]()
+    matrices = [axes for axes in figure.axes if axes.images]
+    assert len(matrices) == 2
+    for axes in matrices:
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            assert tuple(label.get_text() for label in labels) == K49.class_names
+
+
+def test_where_cells_hold_no_number_the_most_frequent_confusions_are_listed() -> None:
+    matrix = 1000 * np.eye(49, dtype=np.int64)
+    matrix[3, 7], matrix[20, 1] = 30, 90
+    assert mistakes.most_frequent(matrix) == [(20, 1), (3, 7)]
+    found = texts(figures.confusion(matrix, K49.class_names, "mlp", K49.title))
+    assert "な → い   90 (8.3 % of な)" in found
+    assert "え → く   30 (2.9 % of え)" in found
+
+
+@pytest.mark.parametrize("name", ["confusion_49", "examples_49", "balance_49"])
+def test_every_glyph_of_kuzushiji_49_is_drawn(name: str, tmp_path: Path) -> None:
+    figure = FIGURES[name]()
+    assert set(K49.class_names) <= set(texts(figure))
+    figures.save(figure, tmp_path / "figure.png")  # a missing glyph is a warning, and here warnings are errors
+
+
+def test_a_missing_glyph_would_be_noticed() -> None:
+    figure = Figure()
+    figure.text(0.5, 0.5, "ゑ", family="DejaVu Sans")
+    with pytest.warns(UserWarning, match=r"Glyph .* missing"):
+        figure.savefig(io.BytesIO(), format="png")
+
+
+def test_kana_are_drawn_in_bold_without_a_complaint(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    figures.save(figures.network(layers(), "ゑ", "ゝ"), tmp_path / "network.png")
+    assert caplog.messages == []
+
+
+def test_each_error_has_its_true_and_its_predicted_class_and_the_confidence() -> None:
+    found = texts(gallery(DIGITS, shown=2, errors=2))
+    assert found[-4:] == ["0", "1  87.5 %", "1", "2  87.5 %"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "errors", "title"),
+    [
+        (0, 0, "adadelta_dropout: no errors on 1,000 test images"),
+        (3, 3, "adadelta_dropout: all 3 errors on 1,000 test images, the most confident first"),
+        (40, 59, "adadelta_dropout: the 40 most confident of 59 errors on 1,000 test images"),
+    ],
+)
+def test_the_gallery_says_how_many_of_how_many(shown: int, errors: int, title: str) -> None:
+    found = texts(gallery(DIGITS, shown=shown, errors=errors))
+    assert title in found
+    assert ("no errors" in found) == (errors == 0)
+
+
+def test_the_pictures_are_shown_as_they_are_three_times_as_large() -> None:
+    image = pictures(1)
+    [axes] = figures.worst_errors(
+        image, np.zeros(1, np.uint8), np.eye(2, dtype=np.float32)[[1]], "ab", errors=1, n=9, variant="mlp", dataset="?"
+    ).axes
+    canvas = np.asarray(axes.images[0].get_array())
+    rows, columns = np.nonzero(canvas)
+    framed = canvas[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    np.testing.assert_array_equal(framed[3:-3, 3:-3], image[0].repeat(3, axis=0).repeat(3, axis=1))
+
+
+def test_a_layer_s_normalization_and_activation_stand_under_it_without_its_name() -> None:
+    table = layers()
+    table.loc[2, "layer"] = "convolution_1_normalization"
+    table.loc[3, "layer"] = "convolution_1_activation"
+    found = texts(figures.network(table, "fast", "MNIST"))
+    assert {"normalization", "activation"} <= set(found)
+
+
+def test_the_network_tells_shapes_counts_and_totals() -> None:
+    found = texts(figures.network(layers(), "mlp", "MNIST"))
+    assert "mlp: 11,081,546 parameters, 11.3 M multiply-adds an image" in found
+    for expected in ("convolution 1", "26 × 26 × 32", "21,632", "320", "194,688", "11,081,546", "11,275,392"):  # noqa: RUF001
+        assert expected in found, expected
+    assert "0" not in found
+
+
+# What one sees of all variants.
+
+
+def test_intervals_are_those_of_the_input() -> None:
+    table = variants(["mlp", "small", "original"], [400_000, 300_000, 1_200_000])
+    figure = figures.accuracy_vs_cost(table, "MNIST")
+    plots = [axes for axes in figure.axes if axes.containers]
+    assert len(plots) == 2
+    for axes in plots:
+        [container] = axes.containers
+        assert isinstance(container, ErrorbarContainer)
+        points, _, [bars] = container.lines
+        order = table.loc[["small", "mlp", "original"]]
+        np.testing.assert_allclose(np.asarray(points.get_ydata(), float), 100 * order["accuracy"])
+        segments = np.array(bars.get_segments())
+        np.testing.assert_allclose(segments[:, 0, 1], 100 * order["accuracy_low"])
+        np.testing.assert_allclose(segments[:, 1, 1], 100 * order["accuracy_high"])
+        assert axes.get_ylim()[0] < 100 * table["accuracy_low"].min()
+        assert axes.get_xscale() == "log"
+
+
+def test_another_metric_leads_when_it_is_asked_for() -> None:
+    table = variants(["mlp", "small"], [400_000, 300_000])
+    table = table.rename(columns=lambda name: name.replace("accuracy", "balanced_accuracy"))
+    figure = figures.accuracy_vs_cost(table, "K49", "balanced_accuracy")
+    assert "Test balanced accuracy against the size and the work of the network" in texts(figure)
+
+
+def test_points_stand_at_their_cost_and_equal_costs_close_by() -> None:
+    table = variants(["a", "b", "c", "d"], [30_000, 1_200_000, 1_200_000, 1_200_000])
+    for axes, factor in zip(figures.accuracy_vs_cost(table, "MNIST").axes[::2], (1, 10), strict=True):
+        points = np.asarray(axes.get_lines()[0].get_xdata(), float)
+        assert points[0] == pytest.approx(factor * 30_000)
+        assert points[2] == pytest.approx(factor * 1_200_000)
+        assert len(set(points)) == 4
+        assert np.abs(points[1:] / (factor * 1_200_000) - 1).max() < 0.1
+
+
+@given(st.lists(st.floats(0, 8), min_size=1, max_size=30).map(sorted))
+def test_names_are_kept_apart_within_the_width_and_moved_only_where_they_must(places: list[float]) -> None:
+    apart = comparison.keep_apart(np.array(places), gap=0.2, width=8)
+    assert (np.diff(apart) > 0.2 - 1e-9).all()
+    assert apart.min() > -1e-9
+    assert apart.max() < 8 + 1e-9
+    if (np.diff(places) >= 0.2).all():
+        np.testing.assert_allclose(apart, places, atol=1e-9)
+
+
+def test_more_names_than_there_is_room_for_stay_within_the_width() -> None:
+    np.testing.assert_allclose(comparison.keep_apart(np.full(5, 1.0), gap=1, width=2), [0, 0.5, 1, 1.5, 2])
+
+
+def test_overfitting_has_the_gaps_at_the_best_and_at_the_last_epoch() -> None:
+    table = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3],
+            "loss": [0.9, 0.375, 0.125],
+            "accuracy": 0.5,
+            "validation_loss": [0.8, 0.5, 0.75],
+            "validation_accuracy": 0.5,
+        }
+    )
+    figure = figures.overfitting({"small": table, "mlp": table.iloc[:1]}, {"small": 2, "mlp": 1}, "MNIST")
+    gaps = figure.axes[-1]
+    assert labelled(gaps, "small at best") == [[0.125]]
+    assert labelled(gaps, "small at last") == [[0.625]]
+    found = texts(figure)
+    assert {"+0.125", "at 2", "+0.625", "at 3", "\N{MINUS SIGN}0.100", "at 1"} <= set(found)
+
+
+def test_losses_of_all_variants_share_their_scales() -> None:
+    tables = {"short": history(3, 2), "long": history(30, 20) * [1, 0.01, 1, 5, 1]}
+    figure = figures.overfitting(tables, {"short": 2, "long": 20}, "MNIST")
+    one, other = figure.axes[:2]
+    assert one.get_xlim() == other.get_xlim()
+    assert one.get_ylim() == other.get_ylim()
+    assert one.get_xlim()[1] > 30
+    assert one.get_ylim()[0] < tables["long"]["loss"].min()
+    assert one.get_ylim()[1] > tables["long"]["validation_loss"].max()
+    assert [labelled(axes, learning.BEST_LINE) for axes in (one, other)] == [[[2, 2]], [[20, 20]]]
+
+
+# What one sees of the data.
+
+
+def test_examples_are_of_their_class() -> None:
+    labels = np.array([2, 0, 0, 2, 2], np.uint8)
+    images = np.zeros((5, 28, 28), np.uint8) + np.array([200, 100, 101, 201, 202], np.uint8)[:, None, None]
+    figure = figures.examples(images, labels, ["a", "b", "c"], "MNIST")
+    [axes] = figure.axes
+    canvas = np.asarray(axes.images[0].get_array())
+    rows = np.array_split(canvas, 3)
+    assert [sorted(set(row[row >= 100].tolist())) for row in rows] == [[100, 101], [], [200, 201, 202]]
+
+
+def test_examples_are_spread_over_the_data() -> None:
+    assert data.spread(np.arange(100), 4).tolist() == [0, 25, 50, 75]
+    assert data.spread(np.arange(3), 4).tolist() == [0, 1, 2]
+
+
+def test_balance_counts_train_and_test() -> None:
+    train, test = figures.balance(np.array([6000, 384]), np.array([1000, 64]), ["a", "b"], "MNIST").axes
+    assert [bar.get_width() for bar in train.patches] == [6000, 384]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in train.texts] == ["6,000", "384"]
+    assert [bar.get_width() for bar in test.patches] == [1000, 64]  # type: ignore[attr-defined]
+    assert "From 384 to 6,000 training images of each class" in texts(train.figure)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(512, "512"), (11_992_448, "12 M"), (999_999, "1 M"), (34_826, "34.8 k"), (2e9, "2 G")]
+)
+def test_large_numbers_are_shortened(count: float, words: str) -> None:
+    assert style.short(count) == words

@@ -1,0 +1,90 @@
+"""Images moved about at random, as far as asked and no further."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from glyphline.data.splits import normalise
+from glyphline.model.augmentation import augment
+from glyphline.model.variant import Augmentation
+from tests.conftest import Labelled
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+@pytest.fixture(scope="module")
+def images(digits: Labelled) -> NDArray[np.float32]:
+    return normalise(digits[0][::10])
+
+
+def moved(images: NDArray[np.float32], seed: tuple[int, int] = (1, 0), **amounts: float) -> NDArray[np.float32]:
+    result: Any = augment(images, Augmentation(**amounts), seed)
+    array: NDArray[np.float32] = result.numpy()
+    return array
+
+
+def blob(x: float, y: float) -> NDArray[np.float32]:
+    """500 images of one soft dot at this place, pixels from the upper left corner."""
+    across, down = np.meshgrid(np.arange(28), np.arange(28))
+    dot = np.exp(-((across - x) ** 2 + (down - y) ** 2) / 8).astype(np.float32)
+    return np.repeat(dot[np.newaxis, :, :, np.newaxis], 500, axis=0)
+
+
+def centres(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The centre of mass of each image, x and y."""
+    weights = images[..., 0] / images[..., 0].sum(axis=(1, 2), keepdims=True)
+    return (weights.sum(axis=1) * np.arange(28)).sum(axis=1), (weights.sum(axis=2) * np.arange(28)).sum(axis=1)
+
+
+def test_no_amount_at_all_leaves_the_images_as_they_are(images: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(moved(images), images, atol=1e-5)
+
+
+def test_shape_type_and_range_stay(images: NDArray[np.float32]) -> None:
+    after = moved(images, shift=3.0, rotation=30.0, scale=0.2, shear=0.2)
+    assert after.shape == images.shape
+    assert after.dtype == np.float32
+    assert after.min() >= 0
+    assert after.max() <= 1
+
+
+def test_the_same_seed_moves_alike_and_another_otherwise(images: NDArray[np.float32]) -> None:
+    np.testing.assert_array_equal(moved(images, shift=2.0), moved(images, shift=2.0))
+    for seed in ((2, 0), (1, 1)):
+        assert not np.array_equal(moved(images, shift=2.0), moved(images, seed, shift=2.0))
+
+
+def test_a_shift_goes_so_many_pixels_each_way_and_not_further() -> None:
+    x, y = centres(moved(blob(13.5, 13.5), shift=2.0))
+    for each in (x - 13.5, y - 13.5):
+        assert each.min() == pytest.approx(-2, abs=0.1)
+        assert each.max() == pytest.approx(2, abs=0.1)
+        assert abs(each.mean()) < 0.2
+    assert abs(np.corrcoef(x, y)[0, 1]) < 0.2
+
+
+def test_a_rotation_turns_around_the_centre_so_many_degrees_each_way() -> None:
+    x, y = centres(moved(blob(21.5, 13.5), rotation=20.0))
+    angles = np.degrees(np.arctan2(y - 13.5, x - 13.5))
+    assert angles.min() == pytest.approx(-20, abs=0.5)
+    assert angles.max() == pytest.approx(20, abs=0.5)
+    np.testing.assert_allclose(np.hypot(x - 13.5, y - 13.5), 8, atol=0.1)
+
+
+def test_a_scale_brings_nearer_to_the_centre_or_further_away() -> None:
+    x, y = centres(moved(blob(21.5, 13.5), scale=0.1))
+    assert (x - 13.5).min() == pytest.approx(7.2, abs=0.1)
+    assert (x - 13.5).max() == pytest.approx(8.8, abs=0.1)
+    np.testing.assert_allclose(y, 13.5, atol=0.01)
+
+
+def test_a_shear_leans_the_top_over_and_leaves_the_middle_where_it_is() -> None:
+    x, y = centres(moved(blob(13.5, 5.5), shear=0.25))
+    assert (x - 13.5).min() == pytest.approx(-2, abs=0.1)
+    assert (x - 13.5).max() == pytest.approx(2, abs=0.1)
+    np.testing.assert_allclose(y, 5.5, atol=0.01)
+    np.testing.assert_allclose(centres(moved(blob(13.5, 13.5), shear=0.25))[0], 13.5, atol=0.01)

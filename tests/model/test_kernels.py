@@ -1,0 +1,139 @@
+"""What computes in fewer passes computes what Keras does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline.model import kernels
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+@pytest.mark.parametrize("shape", [(16, 6, 6, 4), (256, 8)])
+def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tuple[int, ...]) -> None:
+    import keras
+    import tensorflow as tf
+
+    inputs = tf.random.stateless_normal(shape, (1, 2), 3.0, 2.0)
+    layers = [keras.layers.BatchNormalization(momentum=0.9) for _ in range(2)]
+    kernels.batch_normalization(layers[1])
+    results = []
+    for layer in layers:
+        layer.build(shape)
+        layer.gamma.assign(np.linspace(0.5, 2, shape[-1]))
+        layer.beta.assign(np.linspace(-1, 1, shape[-1]))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_sum(outputs**3)
+        gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
+        after = layer(inputs, training=False)
+        results.append([outputs, *gradients, layer.moving_mean, after])
+        assert type(layer) is keras.layers.BatchNormalization, "so that a saved network needs nothing of ours"
+    for keras_s, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-3, atol=2e-3)
+    # TensorFlow's moving variance is that of a sample, Keras' that of a population.
+
+
+def test_matrix_products_give_the_gradients_of_a_convolution() -> None:
+    import keras
+    import tensorflow as tf
+
+    inputs = tf.random.stateless_normal((7, 9, 8, 6), (1, 2))
+    results = []
+    for fuse in (False, True):
+        layer = keras.layers.Conv2D(5, (3, 2), activation="relu")
+        layer.build(inputs.shape)
+        if fuse:
+            kernels.wide_convolution(layer)
+        layer.kernel.assign(tf.random.stateless_normal(layer.kernel.shape, (3, 4)))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+            loss = tf.reduce_sum(outputs**2)
+        results.append([outputs, *tape.gradient(loss, [inputs, *(each.value for each in layer.trainable_variables)])])
+        assert type(layer) is keras.layers.Conv2D, "so that a saved network needs nothing of ours"
+    for keras_s, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-3)
+
+
+def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
+    import keras
+    import tensorflow as tf
+
+    inputs = tf.random.stateless_normal((8, 11, 11, 3), (1, 2))
+    results = []
+    for fuse in (False, True):
+        convolution, pooling = keras.layers.Conv2D(5, 3, activation="relu"), keras.layers.MaxPooling2D(2)
+        for _ in range(2 * fuse):  # a network may be fused again
+            kernels.pooled_relu(convolution, pooling)
+        convolution.build(inputs.shape)
+        convolution.kernel.assign(tf.random.stateless_normal(convolution.kernel.shape, (3, 4)))
+        convolution.bias.assign(np.linspace(-6, 3, 5))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = pooling(convolution(inputs))
+            loss = tf.reduce_sum(outputs**2)
+        weights = [variable.value for variable in convolution.trainable_variables]
+        results.append([outputs, *tape.gradient(loss, [inputs, *weights])])
+        assert type(convolution) is keras.layers.Conv2D, "so that a saved network needs nothing of ours"
+        assert type(pooling) is keras.layers.MaxPooling2D, "so that a saved network needs nothing of ours"
+    assert 0.2 < np.mean(np.asarray(results[0][0]) == 0) < 0.8, "some units are silent"
+    for keras_s, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1e-9, 0.25, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dropout_silences_its_rate_of_units_and_scales_the_others_up(rate: float, dtype: str) -> None:
+    import keras
+    import tensorflow as tf
+
+    layer, again = (keras.layers.Dropout(rate, seed=3, dtype=dtype) for _ in range(2))
+    kernels.dropout(layer)
+    kernels.dropout(again)
+    ones = tf.ones((251, 7, 57), dtype)
+    results = [tf.cast(layer(ones, training=True), "float32").numpy() for _ in range(2)]
+    assert type(layer) is keras.layers.Dropout, "so that a saved network needs nothing of ours"
+    for result in results:
+        kept = result > 0
+        assert kept.mean() == pytest.approx(1 - rate, abs=0.003)
+        np.testing.assert_allclose(result[kept], 1 / (1 - rate), rtol=0.01)
+    assert rate < 0.01 or (results[0] != results[1]).any(), "another draw at every step"
+    np.testing.assert_array_equal(tf.cast(again(ones, training=True), "float32"), results[0])
+    np.testing.assert_array_equal(tf.cast(layer(ones, training=False), "float32"), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "piece", "options"),
+    [
+        ("Adam", kernels.adam, {"beta_1": 0.8, "beta_2": 0.95}),
+        ("AdamW", kernels.adam, {"beta_1": 0.8, "beta_2": 0.95}),
+        ("RMSprop", kernels.rmsprop, {"rho": 0.8}),
+    ],
+)
+def test_the_fused_kernel_moves_weights_as_keras_does(
+    name: str, piece: Callable[[Any], None], options: dict[str, float]
+) -> None:
+    import keras
+    import tensorflow as tf
+
+    gradients = [np.random.default_rng(seed).normal(size=(20, 5)).astype(np.float32) for seed in range(2)]
+    results = []
+    for fuse in (False, True):
+        schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=30)
+        optimizer = getattr(keras.optimizers, name)(schedule, epsilon=1e-3, **options)
+        if fuse:
+            piece(optimizer)
+        weights = [keras.Variable(np.linspace(-1, 1, 5), dtype="float32") for _ in gradients]
+        for each in zip(*gradients, strict=True):
+            optimizer.apply_gradients(zip(map(tf.constant, each), weights, strict=True))
+        assert type(optimizer) is getattr(keras.optimizers, name), "so that a saved network needs nothing of ours"
+        results.append([each.numpy() for each in [*weights, *optimizer.variables]])
+    assert not np.allclose(results[0][0], np.linspace(-1, 1, 5), atol=0.01), "they moved"
+    for keras_s, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,277 @@
+"""Networks are what their parameters say, and cost what the table of layers says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glyphline.config import load_params
+from glyphline.data.splits import normalise
+from glyphline.model import networks
+from glyphline.model.variant import Variant
+from tests.conftest import REPOSITORY, Labelled
+
+VARIANTS = load_params(REPOSITORY / "params.yaml").variants
+IMAGE = (28, 28, 1)
+STEPS = 100
+
+# Parameters for ten classes. The references printed those of `pooled` and `adadelta`; the others are by hand. Batch
+# normalisation has four for each channel: scale, offset, moving mean and variance.
+PARAMETERS = {
+    "original": 1_199_882,
+    "small": 32 * 10 + 32 * 289 + 64 * (12 * 12 * 32 + 1) + 10 * 65,
+    "l2": 1_199_882,
+    "small_l2": 32 * 10 + 32 * 289 + 64 * (12 * 12 * 32 + 1) + 10 * 65,
+    "pooled": 225_034,
+    "adadelta": 1_199_882,
+    "adadelta_dropout": 1_199_882,
+    "mlp": 512 * 785 + 10 * 513,
+    "convnet": 32 * 10 + 64 * 289 + 10 * (5 * 5 * 64 + 1),
+    "fast": 32 * (9 * 4 + 4) + 48 * (9 * 32 + 4) + 64 * (9 * 48 + 4) + 10 * (3 * 3 * 64 + 1),
+    "best": 96 * (9 * 4 + 4) + 160 * (9 * 96 + 4) + 224 * (9 * 160 + 4) + 320 * (9 * 224 + 4) + 10 * (2 * 2 * 320 + 1),
+}
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+def build(variant: Variant, class_count: int = 10) -> Any:
+    return networks.build(variant, IMAGE, class_count, STEPS)
+
+
+def names(network: Any) -> list[str]:
+    return [layer.name for layer in network.layers]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_has_as_many_parameters_as_its_layers_make(name: str) -> None:
+    assert build(VARIANTS[name]).count_params() == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("class_count", [10, 49])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_untrained_network_gives_each_class_a_probability(name: str, class_count: int, digits: Labelled) -> None:
+    images, _ = digits
+    network = build(VARIANTS[name], class_count)
+    assert network.output_shape == (None, class_count)
+    probabilities = network(normalise(images[::10])).numpy()
+    assert probabilities.dtype == np.float32
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_table_of_layers_adds_up_to_the_network(name: str) -> None:
+    network = build(VARIANTS[name])
+    table = networks.layer_table(network)
+    assert sum(row["parameters"] for row in table) == network.count_params()
+    assert [row["layer"] for row in table] == ["image", *names(network)]
+    assert table[0]["output_shape"] == "28 x 28 x 1"
+    assert table[-1]["output_shape"] == "10"
+
+
+def test_multiply_adds_of_pooled_are_those_worked_out_by_hand() -> None:
+    table = {row["layer"]: row for row in networks.layer_table(build(VARIANTS["pooled"]))}
+    assert {name: (row["output_shape"], row["multiply_adds"]) for name, row in table.items()} == {
+        "image": ("28 x 28 x 1", 0),
+        "convolution_1": ("26 x 26 x 32", 26 * 26 * 32 * 9),
+        "pooling_1": ("13 x 13 x 32", 0),
+        "convolution_2": ("11 x 11 x 64", 11 * 11 * 64 * 9 * 32),
+        "pooling_2": ("5 x 5 x 64", 0),
+        "flatten": ("1600", 0),
+        "dense_1": ("128", 1600 * 128),
+        "probabilities": ("10", 128 * 10),
+    }
+    assert sum(row["multiply_adds"] for row in table.values()) == 2_631_040
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        (
+            "original",
+            "convolution_1 convolution_2 pooling_2 convolution_dropout flatten dense_1 dense_dropout_1 probabilities",
+        ),
+        (
+            "small_l2",
+            "convolution_1 convolution_2 pooling_2 convolution_dropout flatten dense_1 dense_dropout_1 probabilities",
+        ),
+        ("pooled", "convolution_1 pooling_1 convolution_2 pooling_2 flatten dense_1 probabilities"),
+        ("adadelta", "convolution_1 convolution_2 pooling_2 flatten dense_1 probabilities"),
+        ("mlp", "flatten dense_1 probabilities"),
+        (
+            "convnet",
+            "convolution_1 pooling_1 convolution_2 pooling_2 convolution_dropout flatten probabilities",
+        ),
+    ],
+)
+def test_layers_stand_in_the_order_of_the_reference(name: str, layers: str) -> None:
+    assert names(build(VARIANTS[name])) == layers.split()
+
+
+def test_dropout_has_the_rate_of_its_place() -> None:
+    variant = Variant(filters=[2], convolution_dropout=0.25, dense=[3, 4], dense_dropout=0.5, epochs=1)
+    network = build(variant)
+    assert names(network)[2:] == [
+        "convolution_dropout",
+        "flatten",
+        "dense_1",
+        "dense_dropout_1",
+        "dense_2",
+        "dense_dropout_2",
+        "probabilities",
+    ]
+    rates = {layer.name: layer.rate for layer in network.layers if "dropout" in layer.name}
+    assert rates == {"convolution_dropout": 0.25, "dense_dropout_1": 0.5, "dense_dropout_2": 0.5}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_penalty_lies_on_kernel_and_bias_of_the_first_convolution_only(name: str) -> None:
+    strength = VARIANTS[name].first_convolution_l2
+    for layer in build(VARIANTS[name]).layers:
+        expected = strength if layer.name == "convolution_1" and strength else None
+        for place in ("kernel_regularizer", "bias_regularizer"):
+            regularizer = getattr(layer, place, None)
+            assert (None if regularizer is None else pytest.approx(float(regularizer.l2))) == expected
+        assert getattr(layer, "activity_regularizer", None) is None
+
+
+def test_the_penalty_is_the_strength_times_the_sum_of_squares() -> None:
+    network = build(Variant(filters=[4, 4], first_convolution_l2=0.5, epochs=1))
+    first = network.get_layer("convolution_1")
+    first.bias.assign(np.arange(4, dtype=np.float32))
+    squares = (first.kernel.numpy() ** 2).sum() + (first.bias.numpy() ** 2).sum()
+    assert float(sum(network.losses)) == pytest.approx(0.5 * squares, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shapes"),
+    [
+        ("each", ["26 x 26 x 2", "13 x 13 x 2", "11 x 11 x 3", "5 x 5 x 3"]),
+        ("last", ["26 x 26 x 2", "24 x 24 x 3", "12 x 12 x 3"]),
+        ("none", ["26 x 26 x 2", "24 x 24 x 3"]),
+        ([1], ["26 x 26 x 2", "13 x 13 x 2", "11 x 11 x 3"]),
+        ([], ["26 x 26 x 2", "24 x 24 x 3"]),
+    ],
+)
+def test_pooling_halves_where_it_is_asked_to(pooling: str | list[int], shapes: list[str]) -> None:
+    variant = Variant.model_validate({"filters": [2, 3], "pooling": pooling, "epochs": 1})
+    table = networks.layer_table(build(variant))
+    assert [row["output_shape"] for row in table[1 : 1 + len(shapes)]] == shapes
+    assert table[1 + len(shapes)]["layer"] == "flatten"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "adadelta", "adagrad", "nadam"])
+def test_every_optimizer_of_the_schema_exists_and_takes_the_rate(optimizer: str) -> None:
+    variant = Variant.model_validate({"optimizer": optimizer, "learning_rate": 0.25, "epochs": 1})
+    network = build(variant)
+    assert type(network.optimizer).__name__.lower() == optimizer
+    assert float(network.optimizer.learning_rate) == 0.25
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "silu"])
+def test_the_activation_is_that_of_every_hidden_layer_and_not_of_the_last(activation: str) -> None:
+    network = build(Variant.model_validate({"filters": [2], "dense": [3], "activation": activation, "epochs": 1}))
+    for name in ("convolution_1", "dense_1"):
+        assert network.get_layer(name).activation.__name__ == activation
+    assert network.get_layer("probabilities").activation.__name__ == "softmax"
+
+
+@pytest.mark.parametrize("initializer", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"])
+def test_the_initializer_is_that_of_every_hidden_layer(initializer: str) -> None:
+    network = build(Variant.model_validate({"filters": [2], "dense": [3], "initializer": initializer, "epochs": 1}))
+    for name in ("convolution_1", "dense_1"):
+        kernel_initializer = network.get_layer(name).kernel_initializer
+        assert type(kernel_initializer).__name__.lower() == initializer.replace("_", "")
+
+
+def test_the_kernel_has_the_size_that_was_asked_for() -> None:
+    network = build(Variant(filters=[2], kernel_size=5, epochs=1))
+    assert network.get_layer("convolution_1").kernel.shape == (5, 5, 1, 2)
+
+
+def test_the_smallest_network_has_no_hidden_layer() -> None:
+    assert names(build(Variant(epochs=1))) == ["flatten", "probabilities"]
+
+
+def test_the_same_seed_gives_the_same_initial_weights_and_another_gives_others() -> None:
+    from glyphline.model import training
+
+    def weights(seed: int) -> list[Any]:
+        training.make_deterministic(seed)
+        return list(build(VARIANTS["convnet"]).get_weights())
+
+    for first, again in zip(weights(1), weights(1), strict=True):
+        np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(weights(1)[0], weights(2)[0])
+
+
+def test_space_to_depth_makes_a_block_of_pixels_the_channels_of_one() -> None:
+    import keras
+
+    network = build(Variant(space_to_depth=2, filters=[3], epochs=1))
+    front = keras.Sequential(network.layers[: names(network).index("space_to_depth") + 1])
+    image = np.arange(28 * 28, dtype=np.float32).reshape(1, 28, 28, 1)
+    blocks = front(image).numpy()
+    assert blocks.shape == (1, 14, 14, 4)
+    assert blocks[0, 0, 0].tolist() == [0, 1, 28, 29]
+    assert blocks[0, 13, 5].tolist() == [*image[0, 26, 10:12, 0], *image[0, 27, 10:12, 0]]
+    assert network.get_layer("convolution_1").output.shape == (None, 12, 12, 3)
+
+
+NORMALISED = Variant(filters=[4], dense=[8], batch_normalization=True, epochs=1)
+
+
+def test_batch_normalization_stands_between_each_hidden_layer_and_its_activation() -> None:
+    network = build(NORMALISED)
+    assert names(network) == [
+        *("convolution_1", "convolution_1_normalization", "convolution_1_activation", "pooling_1", "flatten"),
+        *("dense_1", "dense_1_normalization", "dense_1_activation", "probabilities"),
+    ]
+    assert not network.get_layer("convolution_1").use_bias
+    assert network.get_layer("convolution_1").activation.__name__ == "linear"
+
+
+def test_a_cosine_schedule_climbs_then_comes_down_to_nothing_with_the_last_step() -> None:
+    variant = Variant(schedule="cosine", warmup=0.2, learning_rate=0.5, epochs=1)
+    rate = build(variant).optimizer._learning_rate  # the schedule; the public name is its present value
+    values = [float(rate(step)) for step in (0, 10, 20, 60, STEPS)]
+    assert values == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-6)
+    straight = build(Variant(schedule="cosine", learning_rate=0.5, epochs=1)).optimizer._learning_rate
+    assert [float(straight(step)) for step in (0, 50, STEPS)] == pytest.approx([0.5, 0.25, 0], abs=1e-6)
+
+
+def test_weight_decay_spares_offsets_and_batch_normalization() -> None:
+    import tensorflow as tf
+
+    network = build(NORMALISED.model_copy(update={"optimizer": "sgd", "learning_rate": 1.0, "weight_decay": 0.5}))
+    before = {variable.path: variable.numpy() + 1 for variable in network.trainable_variables}
+    for variable in network.trainable_variables:
+        variable.assign_add(tf.ones_like(variable))
+    network.optimizer.build(network.trainable_variables)
+    network.optimizer.apply([tf.zeros_like(variable) for variable in network.trainable_variables])
+    for variable in network.trainable_variables:
+        share = 0.5 if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(variable, share * before[variable.path], rtol=1e-6, err_msg=variable.path)
+
+
+def test_label_smoothing_spreads_a_share_of_the_label_over_all_classes() -> None:
+    labels, probabilities = np.eye(10, dtype=np.float32)[:1], np.full((1, 10), 0.02, np.float32)
+    probabilities[0, 0] = 0.82
+    loss = float(build(Variant(label_smoothing=0.1, epochs=1)).loss(labels, probabilities))
+    assert loss == pytest.approx(-0.91 * math.log(0.82) - 0.09 * math.log(0.02), rel=1e-5)
+
+
+def test_bfloat16_is_for_the_arithmetic_alone() -> None:
+    exact, rough = (
+        build(NORMALISED.model_copy(update={"precision": precision})) for precision in ("float32", "bfloat16")
+    )
+    rough.set_weights(exact.get_weights())
+    assert {weights.dtype for weights in rough.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in rough.layers} == {"bfloat16", "float32"}
+    images = np.random.default_rng(1).random((8, *IMAGE), np.float32)
+    assert rough(images).dtype == "float32"
+    np.testing.assert_allclose(rough(images), exact(images), atol=0.02)
+    assert not np.array_equal(rough(images), exact(images))

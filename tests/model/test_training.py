@@ -1,0 +1,367 @@
+"""The input pipeline, fit, the history and the saved network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glyphline.data.splits import normalise, one_hot
+from glyphline.evaluation.scoring import cross_entropy
+from glyphline.model import networks, training
+from glyphline.model.training import Examples
+from glyphline.model.variant import Augmentation, Variant
+from tests.conftest import REPOSITORY, Labelled
+
+# Small, and with everything that draws at random: initial weights, order, two kinds of dropout.
+SHIFTED = Augmentation(shift=2.0)
+SMALL = Variant(filters=[2], convolution_dropout=0.25, dense=[8], dense_dropout=0.5, batch_size=32, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def examples(digits: Labelled) -> Examples:
+    """100 digits, ten of each class."""
+    images, labels = digits
+    return Examples(normalise(images[::10]), one_hot(labels[::10], 10))
+
+
+@pytest.fixture(scope="module")
+def others(digits: Labelled) -> Examples:
+    """100 other digits."""
+    images, labels = digits
+    return Examples(normalise(images[5::10]), one_hot(labels[5::10], 10))
+
+
+@pytest.fixture(scope="module")
+def mislabelled(others: Examples) -> Examples:
+    """Digits that are called the next digit: the better a network gets, the worse its loss on them."""
+    return Examples(others.images, np.roll(others.labels, 1, axis=1))
+
+
+def fit(variant: Variant, train: Examples, validation: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
+    training.make_deterministic(seed)
+    network = networks.build(variant, (28, 28, 1), 10, training.steps(variant, len(train.labels)))
+    return network, training.train(network, variant, train, validation, seed)
+
+
+def test_keras_starts_without_the_packages_it_has_no_use_for_here_and_they_can_be_imported_later() -> None:
+    story = (
+        "import sys; from glyphline import training; training.make_deterministic(1); import keras; "
+        "assert not {'matplotlib', 'sklearn'} & set(sys.modules); import matplotlib, sklearn"
+    )
+    subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
+
+
+def test_of_a_start_s_objects_none_is_collected_and_of_later_ones_all_that_are_garbage() -> None:
+    story = (
+        "import gc, weakref; from glyphline import training; training.make_deterministic(1); "
+        "frozen = gc.get_freeze_count(); assert frozen > len(gc.get_objects()) and gc.isenabled(); import keras; "
+        "network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]); kept = weakref.ref(network); "
+        "training.make_deterministic(2); assert gc.get_freeze_count() <= frozen; "
+        "del network; gc.collect(); assert kept() is None"
+    )
+    subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
+
+
+def loss_of(network: Any, examples: Examples) -> float:
+    """The cross-entropy of a network as it stands, dropout off, without any penalty."""
+    probabilities = network(examples.images).numpy()
+    return cross_entropy(examples.labels.argmax(axis=1).astype(np.uint8), probabilities)
+
+
+def seen_in_training(variant: Variant, train: Examples, validation: Examples) -> list[Any]:
+    """The batches of images, of both splits, that a network meets while it is trained with seed 5."""
+    import keras
+    import tensorflow as tf
+
+    seen: list[Any] = []
+
+    class Spy(keras.layers.Layer):  # type: ignore[misc]
+        """Passes its inputs on, and notes them."""
+
+        def call(self, inputs: Any) -> Any:
+            return tf.ensure_shape(tf.numpy_function(self.note, [inputs], tf.float32), inputs.shape)
+
+        def note(self, inputs: Any) -> Any:
+            seen.append(inputs.copy())
+            return inputs
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    inputs = keras.Input(train.images.shape[1:])
+    outputs = keras.layers.Dense(train.labels.shape[1], activation="softmax")
+    network = keras.Sequential([inputs, Spy(), keras.layers.Flatten(), outputs])
+    network.compile(loss="categorical_crossentropy", metrics=["accuracy", "categorical_crossentropy"])
+    training.train(network, variant, train, validation, seed=5)
+    return seen
+
+
+def epoch_of(dataset: Any) -> list[list[int]]:
+    """One pass over examples whose images say which they are."""
+    return [images.numpy().ravel().astype(int).tolist() for images, _ in dataset]
+
+
+def numbered(count: int) -> Examples:
+    numbers = np.arange(count, dtype=np.float32)
+    return Examples(numbers.reshape(count, 1, 1, 1), np.eye(2, dtype=np.float32)[np.arange(count) % 2])
+
+
+@pytest.mark.usefixtures("deterministic")
+class TestBatches:
+    def test_every_image_comes_exactly_once_an_epoch_and_the_last_batch_is_what_is_left(self) -> None:
+        dataset = training.batches(numbered(10), 4, shuffle_seed=1)
+        for _ in range(3):
+            epoch = epoch_of(dataset)
+            assert [len(batch) for batch in epoch] == [4, 4, 2]
+            assert sorted(image for batch in epoch for image in batch) == list(range(10))
+        assert len(dataset) == 3
+
+    def test_the_order_changes_from_epoch_to_epoch(self) -> None:
+        dataset = training.batches(numbered(50), 50, shuffle_seed=1)
+        orders = [tuple(epoch_of(dataset)[0]) for _ in range(4)]
+        assert len(set(orders)) == 4
+
+    def test_the_same_seed_gives_the_same_orders_and_another_gives_others(self) -> None:
+        first, again, other = (
+            [epoch_of(dataset) for _ in range(3)]
+            for dataset in (training.batches(numbered(50), 8, shuffle_seed=seed) for seed in (1, 1, 2))
+        )
+        assert first == again
+        assert all(one != another for one, another in zip(first, other, strict=True))
+
+    @pytest.mark.parametrize("seed", [0, 2**32 - 1])
+    def test_the_smallest_and_the_largest_seed_shuffle_too(self, seed: int) -> None:
+        (first,), (again,) = (epoch_of(training.batches(numbered(50), 50, shuffle_seed=seed)) for _ in range(2))
+        assert first == again
+        assert first != sorted(first) == list(range(50))
+
+    def test_without_a_seed_the_order_is_that_of_the_examples(self) -> None:
+        dataset = training.batches(numbered(10), 4)
+        assert epoch_of(dataset) == epoch_of(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+    def test_images_keep_their_labels(self, examples: Examples) -> None:
+        for images, labels in training.batches(examples, 32, shuffle_seed=1):
+            for image, label in zip(images.numpy(), labels.numpy(), strict=True):
+                (position,) = np.flatnonzero((examples.images == image).all(axis=(1, 2, 3)))
+                np.testing.assert_array_equal(examples.labels[position], label)
+
+    def test_augmentation_moves_images_another_way_in_every_epoch_and_the_same_way_in_every_run(
+        self, examples: Examples
+    ) -> None:
+        untouched = {image.tobytes() for image in examples.images}
+        first, second = (
+            [np.concatenate([images.numpy() for images, _ in dataset]) for _ in range(2)]
+            for dataset in (training.batches(examples, 32, 1, SHIFTED) for _ in range(2))
+        )
+        np.testing.assert_array_equal(first, second)
+        assert not {image.tobytes() for image in first[0]} & {image.tobytes() for image in first[1]}
+        assert not {image.tobytes() for image in first[0]} & untouched
+
+    def test_images_of_the_validation_split_are_never_augmented(self, examples: Examples) -> None:
+        (images, _), *_ = training.batches(examples, 32, None, SHIFTED)
+        np.testing.assert_array_equal(images, examples.images[:32])
+
+    def test_the_autotuner_is_off_and_the_order_is_kept(self) -> None:
+        options = training.batches(numbered(10), 4, shuffle_seed=1).options()
+        assert options.autotune.enabled is False
+        assert options.deterministic is True
+
+    def test_fit_gets_every_epoch_in_an_order_of_its_own(self) -> None:
+        orders = seen_in_training(Variant(batch_size=30, epochs=3), numbered(30), numbered(1))
+        orders = [order.ravel().tolist() for order in orders if len(order) == 30]
+        assert len(orders) == 3
+        assert orders[0] != orders[1] != orders[2] != orders[0]
+        # Keras may look at a batch before it starts, so the orders need not be the first three.
+        dataset = training.batches(numbered(30), 30, shuffle_seed=5)
+        given = [epoch_of(dataset)[0] for _ in range(6)]
+        assert all(order in given for order in orders)
+
+    @pytest.mark.parametrize(("until", "moved"), [(1.0, [True] * 4), (0.6, [True, True, False, False])])
+    def test_images_are_left_alone_after_the_epochs_that_augment(
+        self, until: float, moved: list[bool], examples: Examples
+    ) -> None:
+        untouched = {image.tobytes() for image in examples.images}
+        variant = Variant(batch_size=100, epochs=4, augmentation=Augmentation(shift=2.0, until=until))
+        seen = seen_in_training(variant, examples, Examples(examples.images[:1], examples.labels[:1]))
+        epochs = [images for images in seen if len(images) == 100]
+        assert [not untouched & {image.tobytes() for image in images} for images in epochs] == moved
+        assert [untouched == {image.tobytes() for image in images} for images in epochs] == [not each for each in moved]
+
+
+@pytest.fixture(scope="module")
+def first_fit(examples: Examples, others: Examples) -> tuple[Any, pd.DataFrame]:
+    return fit(SMALL, examples, others)
+
+
+def test_the_history_has_a_row_an_epoch_and_names_its_splits(first_fit: tuple[Any, pd.DataFrame]) -> None:
+    _, history = first_fit
+    assert list(history.columns) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+    assert history["epoch"].tolist() == [1, 2]
+    assert not history.isna().to_numpy().any()
+
+
+def test_the_last_row_is_the_network_as_it_stands(first_fit: tuple[Any, pd.DataFrame], others: Examples) -> None:
+    network, history = first_fit
+    assert history["validation_loss"].iloc[-1] == pytest.approx(loss_of(network, others), abs=1e-5)
+    right = network(others.images).numpy().argmax(axis=1) == others.labels.argmax(axis=1)
+    assert history["validation_accuracy"].iloc[-1] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_the_same_seed_trains_the_same_network(
+    first_fit: tuple[Any, pd.DataFrame], examples: Examples, others: Examples
+) -> None:
+    again, same = fit(SMALL, examples, others)
+    pd.testing.assert_frame_equal(first_fit[1], same)
+    for weights, same_weights in zip(first_fit[0].get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, same_weights)
+
+
+def test_another_seed_trains_another_network_and_each_epoch_is_one_line_for_a_log(
+    first_fit: tuple[Any, pd.DataFrame], examples: Examples, others: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, history = fit(SMALL, examples, others, seed=2)
+    assert not first_fit[1].equals(history)
+    assert not np.array_equal(first_fit[0].get_weights()[0], other.get_weights()[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert f"validation_accuracy {history['validation_accuracy'].iloc[1]:.4f}" in lines[1]
+
+
+def test_the_loss_leaves_out_the_penalty_that_training_minimises(examples: Examples, others: Examples) -> None:
+    penalised = Variant(filters=[4], first_convolution_l2=10.0, learning_rate=1e-9, batch_size=100, epochs=1)
+    network, history = fit(penalised, examples, others)
+    assert float(sum(network.losses)) > 1, "there is a penalty to leave out"
+    assert history["validation_loss"].iloc[0] == pytest.approx(loss_of(network, others), abs=1e-5)
+    assert history["loss"].iloc[0] == pytest.approx(loss_of(network, examples), abs=1e-5)
+
+
+def test_the_penalty_is_minimised_all_the_same(examples: Examples, others: Examples) -> None:
+    squares = []
+    for strength in (0.0, 1.0):
+        variant = Variant(filters=[4], first_convolution_l2=strength, learning_rate=0.05, batch_size=10, epochs=1)
+        network, _ = fit(variant, examples, others)
+        squares.append(float((network.get_layer("convolution_1").kernel.numpy() ** 2).sum()))
+    assert squares[1] < squares[0] / 2
+
+
+def test_early_stopping_ends_with_the_weights_of_the_best_epoch(examples: Examples, mislabelled: Examples) -> None:
+    variant = Variant(dense=[32], batch_size=10, epochs=30, early_stopping=2)
+    network, history = fit(variant, examples, mislabelled)
+    best = training.best_epoch(history)
+    assert len(history) == best + 2 < 30
+    assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].min(), abs=1e-5)
+
+
+def test_early_stopping_that_never_stops_ends_with_the_best_weights_too(
+    examples: Examples, mislabelled: Examples
+) -> None:
+    variant = Variant(dense=[32], batch_size=10, epochs=4, early_stopping=10)
+    network, history = fit(variant, examples, mislabelled)
+    assert len(history) == 4
+    assert training.best_epoch(history) < 4
+    assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].min(), abs=1e-5)
+
+
+def test_without_early_stopping_the_last_weights_stay(examples: Examples, mislabelled: Examples) -> None:
+    network, history = fit(Variant(dense=[32], batch_size=10, epochs=4), examples, mislabelled)
+    assert len(history) == 4
+    assert training.best_epoch(history) < 4
+    assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].iloc[-1], abs=1e-5)
+
+
+def test_a_schedule_reaches_its_end_with_the_last_step(examples: Examples, others: Examples) -> None:
+    variant = Variant(dense=[8], schedule="cosine", batch_size=32, epochs=3)
+    assert training.steps(variant, len(examples.labels)) == 3 * 4, "100 images make three batches of 32 and one of 4"
+    network, _ = fit(variant, examples, others)
+    assert int(network.optimizer.iterations) == 12
+    assert float(network.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+
+def test_further_seeds_follow_the_first() -> None:
+    assert training.further_seeds(1234, 1) == []
+    assert training.further_seeds(1234, 3) == [1235, 1236]
+    assert training.further_seeds(2**32 - 1, 2) == [0]
+
+
+def test_the_spread_over_seeds_is_mean_and_sample_standard_deviation() -> None:
+    summaries = [{"validation": {"accuracy": accuracy, "loss": 0.5}} for accuracy in (0.9, 0.92, 0.94)]
+    assert training.spread(summaries) == {
+        "n": 3,
+        "validation_accuracy_mean": 0.92,
+        "validation_accuracy_sd": 0.02,
+        "validation_loss_mean": 0.5,
+        "validation_loss_sd": 0.0,
+    }
+
+
+def history_of(*validation_losses: float) -> pd.DataFrame:
+    epochs = range(1, len(validation_losses) + 1)
+    return pd.DataFrame(
+        {
+            "epoch": epochs,
+            "loss": [1 / epoch for epoch in epochs],
+            "accuracy": [epoch / 10 for epoch in epochs],
+            "validation_loss": validation_losses,
+            "validation_accuracy": [epoch / 20 for epoch in epochs],
+        }
+    )
+
+
+def test_the_best_epoch_has_the_lowest_validation_loss_and_is_the_first_of_equals() -> None:
+    assert training.best_epoch(history_of(0.5, 0.2, 0.3, 0.2)) == 2
+    assert training.best_epoch(history_of(0.1)) == 1
+
+
+def test_a_network_has_diverged_when_the_losses_of_its_saved_epoch_are_no_numbers() -> None:
+    went_astray = history_of(0.5, 0.2, float("nan"))
+    assert training.has_diverged(went_astray, early_stopping=False)
+    assert not training.has_diverged(went_astray, early_stopping=True)
+    assert training.has_diverged(history_of(float("nan"), float("nan")), early_stopping=True)
+    assert not training.has_diverged(history_of(0.5, 0.2), early_stopping=False)
+
+
+def test_the_summary_is_that_of_the_saved_network() -> None:
+    history = history_of(0.5, 0.2, 0.3)
+    stopped, ran_out = training.summary(history, early_stopping=True), training.summary(history, early_stopping=False)
+    assert stopped["train"] == {"accuracy": 0.2, "loss": 0.5}
+    assert stopped["validation"] == {"accuracy": 0.1, "loss": 0.2}
+    assert ran_out["train"] == {"accuracy": 0.3, "loss": 0.333333}
+    assert ran_out["validation"] == {"accuracy": 0.15, "loss": 0.3}
+    for summary in (stopped, ran_out):
+        assert (summary["best_epoch"], summary["epochs"]) == (2, 3)
+        gap = summary["generalisation_gap"]
+        assert gap == {"best_epoch": pytest.approx(-0.3), "last_epoch": pytest.approx(0.3 - 1 / 3, abs=1e-6)}
+
+
+def test_a_saved_network_predicts_as_it_did_with_every_image_in_its_place(examples: Examples, tmp_path: Path) -> None:
+    training.make_deterministic(1)
+    network = networks.build(SMALL, (28, 28, 1), 10, steps=1)
+    training.save(network, tmp_path / "new" / "folder" / "network.keras")
+    images = np.tile(examples.images, (11, 1, 1, 1))[:1003]  # more than one batch of the evaluation, and a rest
+    assert len(images) > training.EVALUATION_BATCH
+    probabilities = training.predict(tmp_path / "new" / "folder" / "network.keras", images)
+    assert probabilities.shape == (1003, 10)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, network(images).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_examples_are_loaded_without_reading_the_images_yet(examples: Examples, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", examples.images)
+    np.save(tmp_path / "labels.npy", examples.labels)
+    loaded = Examples.load(tmp_path)
+    assert isinstance(loaded.images, np.memmap)
+    np.testing.assert_array_equal(loaded.images, examples.images)
+    np.testing.assert_array_equal(loaded.labels, examples.labels)
+
+
+def test_standard_error_is_heard_again_once_tensorflow_has_started(capfd: pytest.CaptureFixture[str]) -> None:
+    training.make_deterministic(1)
+    os.write(2, b"still here")
+    assert "still here" in capfd.readouterr().err

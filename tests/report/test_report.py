@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import html
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from glyphline.config import parse_params
+from glyphline.evaluation import significance
+from glyphline.model.variant import Variant
+from glyphline.report import alternatives, intervals, parameters, pictures, words
+from glyphline.report.page import render
+from glyphline.report.results import Results, read_results
+from glyphline.report.verdict import judge
+from tests.finished import CLASS_NAMES, ERRORS, finish
+
+N = 400
+
+
+def predictions_of(errors: dict[str, int], labels: list[int] | None = None) -> pd.DataFrame:
+    """Variants that get the first so many images wrong."""
+    label = np.array([0] * N if labels is None else labels)
+    wrong = {name: np.where(np.arange(len(label)) < count, label + 1, label) for name, count in errors.items()}
+    return pd.DataFrame({"label": label, **wrong})
+
+
+def metrics_of(predictions: pd.DataFrame, **losses: float) -> dict[str, dict[str, Any]]:
+    labels = predictions["label"]
+    metrics = {}
+    for name in predictions.columns.drop("label"):
+        right = predictions[name] == labels
+        accuracy, balanced = float(right.mean()), float(right.groupby(labels).mean().mean())
+        metrics[name] = {
+            "accuracy": accuracy,
+            "accuracy_low": accuracy - 0.01,
+            "accuracy_high": accuracy + 0.01,
+            "balanced_accuracy": balanced,
+            "balanced_accuracy_low": balanced - 0.01,
+            "balanced_accuracy_high": balanced + 0.01,
+            "loss": losses.get(name, 0.1),
+            "n": len(predictions),
+        }
+    return metrics
+
+
+def test_a_lead_within_noise_and_one_beyond_it_are_told_apart() -> None:
+    predictions = predictions_of({"poor": 60, "best": 20, "good": 22})
+    verdict = judge(metrics_of(predictions), predictions, "accuracy")
+    assert verdict.ranking == ["best", "good", "poor"]
+    assert (verdict.beaten, verdict.unbeaten) == (["poor"], ["good"])
+    assert verdict.rivals["poor"].paired.difference == pytest.approx(-0.1)
+
+
+def test_p_values_are_corrected_for_all_pairs_of_variants() -> None:
+    predictions = predictions_of({"a": 10, "b": 17, "c": 18})
+    verdict = judge(metrics_of(predictions), predictions, "accuracy")
+    assert verdict.comparisons == 3
+    right = {name: predictions[name].to_numpy() == 0 for name in "abc"}
+    pairs = (("a", "b"), ("a", "c"), ("b", "c"))
+    raw = [significance.compare(right[one], right[other]).p_value for one, other in pairs]
+    corrected = significance.holm(raw)
+    assert corrected[:2] != significance.holm(raw[:2]), "else this would not tell one correction from the other"
+    assert [verdict.rivals[name].p_value for name in "bc"] == corrected[:2]
+
+
+def spread(mean: float, sd: float) -> dict[str, Any]:
+    return {"seeds": {"n": 5, "accuracy_mean": mean, "accuracy_sd": sd}}
+
+
+@pytest.mark.parametrize(
+    ("best", "poor", "beaten"),
+    [
+        ({}, {}, True),
+        (spread(0.95, 0.01), {}, True),  # one seed of the other: nothing to test
+        (spread(0.95, 0.01), spread(0.85, 0.01), True),
+        (spread(0.95, 0.0), spread(0.85, 0.0), True),
+        (spread(0.95, 0.1), spread(0.85, 0.1), False),
+        (spread(0.84, 0.01), spread(0.85, 0.01), False),
+    ],
+)
+def test_a_lead_has_to_be_beyond_the_noise_of_the_seeds_too(
+    best: dict[str, Any], poor: dict[str, Any], beaten: bool
+) -> None:
+    predictions = predictions_of({"best": 20, "poor": 60})
+    metrics = metrics_of(predictions)
+    verdict = judge({"best": metrics["best"] | best, "poor": metrics["poor"] | poor}, predictions, "accuracy")
+    assert verdict.rivals["poor"].beaten is beaten
+
+
+def test_of_equals_the_one_with_the_lower_loss_comes_first_and_the_headline_says_so() -> None:
+    predictions = predictions_of({"a": 20, "b": 20})
+    metrics = metrics_of(predictions, a=0.2, b=0.1)
+    verdict = judge(metrics, predictions, "accuracy")
+    assert verdict.ranking == ["b", "a"]
+    assert words.headline(metrics, verdict).startswith("b comes first, level with a but of lower loss: accuracy 95.0")
+
+
+def test_the_leading_metric_ranks_and_is_what_is_tested() -> None:
+    # `common` fails in the rare class, `rare` in the frequent one, about as often.
+    labels = [0] * 380 + [1] * 20
+    predictions = pd.DataFrame({"label": labels, "common": [0] * 400, "rare": [1] * 21 + [0] * 359 + [1] * 20})
+    metrics = metrics_of(predictions)
+    by_accuracy = judge(metrics, predictions, "accuracy")
+    by_balance = judge(metrics, predictions, "balanced_accuracy")
+    assert (by_accuracy.winner, by_balance.winner) == ("common", "rare")
+    assert not by_accuracy.rivals["rare"].beaten
+    assert by_balance.rivals["common"].beaten
+    assert by_balance.rivals["common"].paired.difference == pytest.approx(0.5 - (359 / 380 + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("errors", "finding"),
+    [
+        ({"a": 20}, "There is no other variant"),
+        ({"a": 20, "b": 60}, "It wins beyond noise against the other one."),
+        ({"a": 20, "b": 60, "c": 70}, "It wins beyond noise against each of the 2 others."),
+        ({"a": 20, "b": 21}, "Its lead is within noise: on these images it is not measurably better than b."),
+        ({"a": 20, "b": 21, "c": 22}, "not measurably better than any of the 2 others."),
+        ({"a": 20, "b": 21, "c": 60}, "It wins beyond noise against c. Its lead over b is within noise"),
+    ],
+)
+def test_the_finding_says_whom_the_winner_beats(errors: dict[str, int], finding: str) -> None:
+    predictions = predictions_of(errors)
+    assert finding in words.finding(judge(metrics_of(predictions), predictions, "accuracy"))
+
+
+def test_the_smallest_network_as_good_as_the_winner_is_named() -> None:
+    predictions = predictions_of({"a": 20, "b": 21, "c": 60})
+    metrics = metrics_of(predictions)
+    verdict = judge(metrics, predictions, "accuracy")
+    sizes = {"a": {"parameters": 5000}, "b": {"parameters": 200}, "c": {"parameters": 1}}
+    assert "is b: 200 parameters instead of 5,000" in words.thrift(metrics, sizes, verdict)
+    assert words.thrift(metrics, sizes | {"b": {"parameters": 9000}}, verdict) == ""
+
+
+def test_a_percentage_has_as_many_decimals_as_the_images_support() -> None:
+    assert words.percent(0.976, 1000) == "97.6\N{NO-BREAK SPACE}%"
+    assert words.percent(0.97604, 10_000) == "97.60\N{NO-BREAK SPACE}%"
+    assert words.points(-0.035, 1000) == "\N{MINUS SIGN}3.5"
+    assert words.points(-0.00001, 1000) == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1_199_882, "1.20 M"), (999_900, "1.00 M"), (305_194, "305 k"), (34_826, "34.8 k"), (7, "7")]
+)
+def test_a_large_count_is_shortened_to_three_digits(count: int, text: str) -> None:
+    assert words.short(count).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "none"), ([], "none"), ([32, 64], "32, 64"), (True, "yes"), (0.0, "0.0"), ({"shift": 2}, "shift 2")],
+)
+def test_a_parameter_is_written_without_punctuation(value: Any, text: str) -> None:
+    assert words.value(value) == text
+
+
+def test_the_most_frequent_confusions_are_named() -> None:
+    label, predicted = pd.Series([0, 0, 0, 1, 2, 2]), pd.Series([1, 1, 0, 0, 2, 2])
+    told = words.confusions(label, predicted, ["a", "b", "c"])
+    assert told == "3 of 6 test images wrong, most often a taken for b (2 times) and b taken for a (1 time)"
+    assert words.confusions(label, label, ["a", "b", "c"]) == "0 of 6 test images wrong"
+
+
+def test_alternatives_say_what_a_picture_shows() -> None:
+    uneven = alternatives.balance(pd.Series([0, 0, 0, 1]), ["a", "b"])
+    assert uneven.endswith("the test set has from 1 image (b) to 3 (a) of a class.")
+    assert "2 images of each class" in alternatives.balance(pd.Series([0, 0, 1, 1]), ["a", "b"])
+    assert alternatives.errors([], ["a"], "mlp") == "No pictures: mlp classifies every test image right."
+
+
+class Wider(Variant, frozen=True):
+    """The schema with parameters that it may have one day."""
+
+    class Moves(Variant, frozen=True):
+        """A section within the section."""
+
+        epochs: int = 0
+        shift: float = 0.0
+
+    seeds: int = 1
+    moves: Moves = Moves()
+
+
+def test_parameters_come_from_the_schema_those_that_differ_first() -> None:
+    shown = parameters.of_variant(Wider(epochs=3, dense=[8], moves=Wider.Moves(shift=2.0)))
+    differing = [each for each in shown if each.differs]
+    assert [(each.key, each.value, each.default) for each in differing] == [
+        ("dense", "8", "none"),
+        ("epochs", "3", ""),
+        ("moves.shift", "2.0", "0.0"),
+    ]
+    assert shown[: len(differing)] == differing
+    assert "seeds" in [each.key for each in shown]
+
+
+def test_variants_are_compared_in_what_they_differ_in() -> None:
+    variants = {"a": Variant(epochs=3, dense=[8]), "b": Variant(epochs=3, optimizer="sgd")}
+    assert parameters.compared(variants) == (["dense", "optimizer"], {"a": ["8", "adam"], "b": ["none", "sgd"]})
+    assert parameters.compared({}) == ([], {})
+
+
+def test_the_settings_are_those_of_all_variants() -> None:
+    params = parse_params(
+        {
+            "seed": 7,
+            "dataset": "mnist",
+            "preprocess": {"validation_fraction": 0.25},
+            "variants": {"thin": {"epochs": 1}},
+        },
+        "params.yaml",
+    )
+    settings = {each.key: each.value for each in parameters.of_run(params)}
+    assert settings == {"seed": "7", "dataset": "mnist", "limit": "none", "preprocess.validation_fraction": "0.25"}
+
+
+@example([[0.0, 0.0, 5e-324]])
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3).map(sorted), min_size=1, max_size=5))
+def test_every_mark_and_tick_is_within_the_drawing(triples: list[list[float]]) -> None:
+    test = {
+        str(number): dict(zip(("accuracy_low", "accuracy", "accuracy_high"), triple, strict=True))
+        for number, triple in enumerate(triples)
+    }
+    scale = intervals.scale_of(test, "accuracy", "0")
+    marks = [scale.mark(each, "accuracy") for each in test.values()]
+    for mark in marks:
+        assert 0 < mark.low <= mark.middle <= mark.high < scale.width
+    assert scale.best == marks[0]
+    assert len(scale.ticks) <= intervals.MOST_TICKS + 1
+    assert all(0 < place < scale.width for place, _ in scale.ticks)
+
+
+def test_a_scale_has_round_numbers_where_they_belong() -> None:
+    scale = intervals.scale_of({"a": {"accuracy_low": 0.92, "accuracy": 0.95, "accuracy_high": 0.98}}, "accuracy", "a")
+    assert [label for _, label in scale.ticks] == ["92", "94", "96", "98"]
+    assert scale.ticks[0][0] == scale.best.low
+    assert scale.ticks[-1][0] == scale.best.high
+
+
+def test_an_embedded_picture_is_the_same_to_the_pixel(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    picture = pictures.embed(tmp_path / "a.png", "caption", "alt")
+    kind, _, content = picture.source.partition(",")
+    assert kind == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as embedded:
+        assert (np.asarray(embedded.convert("RGB")) == pixels).all()
+    assert (picture.width, picture.height) == (30, 20)
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    finish(root)
+    return root
+
+
+@pytest.fixture
+def results(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
+    monkeypatch.chdir(finished)
+    return read_results()
+
+
+@pytest.fixture(scope="module")
+def page(finished: Path) -> str:
+    with contextlib.chdir(finished):
+        return render(read_results())
+
+
+def text_of(page: str) -> str:
+    """What a reader sees of a page, on one line."""
+    _, _, body = page.partition("<body>")
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def test_the_page_answers_with_figure_interval_and_noise(page: str) -> None:
+    text = text_of(page)
+    assert "winner comes first: accuracy 95.0 % on 400 test images (95 % interval 92.4 to 96.7 %)." in text
+    assert "It wins beyond noise against large_but_worse. Its lead over small_and_equal is within noise" in text
+    assert "The smallest network not measurably worse is small_and_equal" in text
+    assert "60 images, to learn from" in text
+    assert "20 images, to choose by" in text
+
+
+def test_the_page_shows_every_variant_in_the_order_of_merit(page: str) -> None:
+    assert re.findall(r'id="variant-(\w+)"', page) == ["winner", "small_and_equal", "large_but_worse"]
+    assert page.count("<img ") == 4 * len(ERRORS) + 4
+    assert page.count("data:image/webp;base64,") == page.count("<img ")
+
+
+def test_the_page_names_no_other_file_and_no_server(page: str) -> None:
+    addresses = re.findall(r'(?:src|href|action|srcset|content|data)="([^"]*)"', page)
+    outside = [each for each in addresses if "//" in each.partition(",")[0]]
+    assert outside == []
+    assert {each.partition(",")[0] for each in re.findall(r'src="([^"]*)"', page)} == {"data:image/webp;base64"}
+    assert all(each.startswith("#") or each == "data:," for each in re.findall(r'href="([^"]*)"', page))
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_page_permits_itself_its_own_script_and_style_alone(page: str) -> None:
+    for tag, policy in (("script", "script-src"), ("style", "style-src")):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{policy} 'sha256-{digest}'" in page.replace("&#39;", "'")
+
+
+def test_names_are_text_and_no_markup(page: str) -> None:
+    assert "<b>&amp;" not in page
+    assert "&lt;b&gt;&amp;amp;" in page
+    assert "Glyphs &amp; &lt;tags&gt;" in page
+    assert '<span lang="ja">あ</span>' in page
+
+
+def test_every_link_within_the_page_leads_somewhere(page: str) -> None:
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
+    assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= set(ids)
+
+
+def test_the_spread_over_seeds_is_shown_where_it_was_measured(results: Results, page: str) -> None:
+    assert "Over seeds" not in page
+    seeds = {"n": 5, "accuracy_mean": 0.94, "accuracy_sd": 0.0123}
+    results.test["winner"]["seeds"] = seeds | {"balanced_accuracy_mean": 0.94, "balanced_accuracy_sd": 0.0123}
+    text = text_of(render(results))
+    assert "94.0 % ± 1.23, 5 seeds" in text
+    assert text.count("1 seed ") == len(ERRORS) - 1
+
+
+def test_the_pictures_of_a_search_are_shown_with_their_own_description(
+    results: Results, page: str, finished: Path
+) -> None:
+    assert "The search" not in page
+    folder = finished / "plots" / "search"
+    folder.mkdir()
+    try:
+        described = PngInfo()
+        described.add_itxt("Description", "Ten trials & their losses")
+        Image.new("RGB", (9, 9)).save(folder / "trials_by_loss.png", pnginfo=described)
+        Image.new("RGB", (9, 9)).save(folder / "silent.png")
+        with_search = render(results)
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    assert '<h2 id="search-title">The search</h2>' in with_search
+    assert "Trials by loss</span>" in with_search
+    assert 'alt="Ten trials &amp; their losses"' in with_search
+    assert 'alt="Silent, a picture of the search."' in with_search
+
+
+def test_a_variant_that_params_yaml_does_not_have_is_shown_without_parameters(
+    results: Results,
+) -> None:
+    others = {name: variant for name, variant in results.variants.items() if name != "winner"}
+    page = render(Results(**{**vars(results), "variants": others}))
+    assert 'id="variant-winner"' in page
+    assert page.count("Its parameters are not in <code>params.yaml</code>") == 1
+
+
+def test_one_variant_is_a_report_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(tmp_path / "one", errors={"winner": 0})
+    monkeypatch.chdir(tmp_path / "one")
+    text = text_of(render(read_results()))
+    assert "There is no other variant to compare it with." in text
+    assert "beyond noise:" not in text
+    assert f"How well does a network tell its {len(CLASS_NAMES)} classes apart?" in text
+    assert "0 of 400 test images wrong." in text

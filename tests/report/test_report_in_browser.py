@@ -1,0 +1,195 @@
+"""The report in a real browser: what only a browser can tell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+from glyphline.report.page import render
+from glyphline.report.results import read_results
+from tests import browser as chromium
+from tests.finished import ERRORS, finish
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+PAPER = {"width": 702, "height": 1000}  # A4 without its margins, CSS pixels
+HEADINGS = 9  # of the ranking, each of which sorts
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    finish(root)
+    with contextlib.chdir(root):
+        results = read_results()
+        results.test["winner"]["seeds"] = {"n": 5, "accuracy_mean": 0.94, "accuracy_sd": 0.0123}
+        page = render(results)
+    (root / "index.html").write_text(page, encoding="utf-8")
+    return root / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = chromium.find_browser()
+    if executable is None:
+        reason = f"none of {', '.join(chromium.NAMES)} is on the path"
+        if chromium.required():
+            pytest.fail(f"{reason}, and {chromium.REQUIRED} is set")
+        pytest.skip(reason)
+    with chromium.running(executable) as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(browser: Browser, file: Path) -> Iterator[Open]:
+    """Opens the report in a window of its own, and in the end asserts that it neither complained nor asked for more."""
+    complaints: list[str] = []
+    requests: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        complaints.append(f"{message.type}: {message.text}")
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith("data:"):
+            requests.append(request.url)
+
+    with contextlib.ExitStack() as contexts:
+
+        def open_(viewport: dict[str, int], **options: Any) -> Page:
+            context = browser.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
+            contexts.callback(context.close)
+            page = context.new_page()
+            page.on("console", on_console)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", on_request)
+            page.goto(file.as_uri())
+            return page
+
+        yield open_
+    assert complaints == []
+    assert set(requests) <= {file.as_uri()}
+
+
+def ranking(page: Page) -> list[str]:
+    names: list[str] = page.eval_on_selector_all(".ranking tbody th", "cells => cells.map(c => c.dataset.value)")
+    return names
+
+
+def test_every_picture_loads(open_page: Open) -> None:
+    page = open_page(DESKTOP)
+    sizes = page.eval_on_selector_all("img", "images => images.map(i => [i.naturalWidth, i.width, i.alt.length])")
+    assert len(sizes) == 4 * len(ERRORS) + 4
+    for natural_width, width, alternative in sizes:
+        assert natural_width == 990
+        assert width > 300
+        assert alternative > 20
+
+
+def test_each_heading_sorts_up_and_down_and_says_so(open_page: Open) -> None:
+    page = open_page(DESKTOP)
+    buttons = page.locator(".ranking thead button")
+    assert buttons.count() == HEADINGS
+    for position in range(HEADINGS):
+        button = buttons.nth(position)
+        heading = button.locator("xpath=ancestor::th")
+        directions = set()
+        for _ in range(2):
+            button.click()
+            direction = heading.get_attribute("aria-sort")
+            column = heading.evaluate("cell => cell.cellIndex")
+            values: list[str] = page.eval_on_selector_all(
+                ".ranking tbody tr", f"rows => rows.map(r => r.cells[{column}].dataset.value)"
+            )
+            keys: list[Any] = values if position == 0 else [float(value) for value in values]
+            assert keys == sorted(keys, reverse=direction == "descending")
+            assert page.locator(".ranking th[aria-sort]").count() == 1
+            directions.add(direction)
+        assert directions == {"ascending", "descending"}
+
+
+def test_the_table_sorts_by_keyboard_and_shows_where_the_focus_is(open_page: Open) -> None:
+    page = open_page(DESKTOP)
+    assert ranking(page) == ["winner", "small_and_equal", "large_but_worse"]
+    button = page.get_by_role("button", name="Parameters")
+    while not button.evaluate("button => button === document.activeElement"):
+        page.keyboard.press("Tab")
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", page.evaluate("document.activeElement.outerHTML")
+    page.keyboard.press("Enter")
+    assert ranking(page) == ["small_and_equal", "winner", "large_but_worse"]
+
+
+def test_without_script_the_page_is_whole_and_has_no_dead_button(open_page: Open) -> None:
+    page = open_page(PHONE, java_script_enabled=False)
+    names = [text.split()[0] for text in page.locator(".ranking tbody th").all_inner_texts()]
+    assert names == ["winner", "small_and_equal", "large_but_worse"]
+    assert page.locator("button").count() == 0
+    assert page.locator(".wide:not([tabindex])").count() == 0
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_inaccessible(open_page: Open, viewport: dict[str, int], scheme: str) -> None:
+    page = open_page(viewport, color_scheme=scheme)
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    rules = {each["id"] for each in results.response["passes"]}
+    assert {"color-contrast", "heading-order", "image-alt", "landmark-one-main"} <= rules
+
+
+def test_headings_go_down_one_step_at_a_time(open_page: Open) -> None:
+    levels = open_page(DESKTOP).eval_on_selector_all("h1,h2,h3,h4", "all => all.map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, 1440])
+def test_no_window_has_to_be_scrolled_sideways(open_page: Open, width: int) -> None:
+    page = open_page({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    if width == 1440:
+        assert page.locator(".wide[tabindex]").count() == 0, "a table does not fit"
+
+
+def test_on_a_phone_a_picture_opens_at_its_own_size_and_closes(open_page: Open) -> None:
+    page = open_page(PHONE, has_touch=True)
+    button = page.get_by_role("button", name="Enlarge: Confusion matrix").first
+    button.tap()
+    picture = page.locator("dialog img")
+    assert picture.evaluate("image => [image.width, image.naturalWidth]") == [990, 990]
+    assert picture.evaluate("image => image.parentElement.scrollWidth") >= 990
+    assert picture.get_attribute("alt")
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    assert button.evaluate("button => button === document.activeElement")
+
+
+def test_dark_is_dark_pictures_included(open_page: Open) -> None:
+    page = open_page(DESKTOP, color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 18, 19)"
+    assert "invert" in page.locator("img").first.evaluate("image => getComputedStyle(image).filter")
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("img").first.evaluate("image => getComputedStyle(image).filter") == "none"
+
+
+def test_on_paper_nothing_is_cut_off(open_page: Open) -> None:
+    page = open_page(PAPER)
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == PAPER["width"]
+    cut = page.eval_on_selector_all(
+        ".wide", "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+    )
+    assert cut == []
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")

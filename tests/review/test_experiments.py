@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from glyphline.errors import GlyphlineError
+from glyphline.review import experiments
+
+SCORE = {"accuracy_low": 0.9, "accuracy_high": 0.99, "balanced_accuracy": 0.95, "loss": 0.1, "n": 1000}
+
+
+def experiment(name: str, accuracy: float | None, seed: int = 1, **mlp: Any) -> dict[str, Any]:
+    """One experiment as `dvc exp show --json` lists it; without accuracy, one that has not finished."""
+    params = {"seed": seed, "variants": {"mlp": {"epochs": 2, "dense": [512], **mlp}}}
+    metrics = {} if accuracy is None else {"mlp": {"accuracy": accuracy, **SCORE}}
+    data = {
+        "params": {"params.yaml": {"data": params}},
+        "metrics": {"metrics/test.json": {"data": metrics}},
+    }
+    return {"name": name, "revs": [{"rev": "0" * 40, "name": name, "data": data}]}
+
+
+def listing(*experiments: dict[str, Any]) -> list[Any]:
+    return [{"rev": "workspace", "experiments": None}, {"rev": "1" * 40, "experiments": list(experiments)}]
+
+
+GRID = listing(
+    experiment("d", 0.98, optimizer="sgd", epochs=15),
+    experiment("a", 0.95, optimizer="adam", epochs=2),
+    experiment("c", 0.97, optimizer="sgd", epochs=2),
+    experiment("b", 0.96, optimizer="adam", epochs=15),
+    experiment("unfinished", None, optimizer="rmsprop", epochs=2),
+)
+
+
+def test_a_sweep_shows_what_varied_and_nothing_else() -> None:
+    table = experiments.collect(GRID, "mlp")
+    assert sorted(experiments.swept_parameters(table)) == ["epochs", "optimizer"]
+    assert sorted(table[experiments.EXPERIMENT]) == ["a", "b", "c", "d"]
+
+
+def test_rows_come_in_the_order_of_what_varied_numbers_by_size() -> None:
+    table = experiments.collect(
+        listing(*(experiment(f"e{epochs}", 0.9, epochs=epochs) for epochs in (15, 2, 10))), "mlp"
+    )
+    assert list(table["epochs"]) == [2, 10, 15]
+
+
+def test_a_swept_list_of_layers_is_told_apart() -> None:
+    table = experiments.collect(listing(experiment("a", 0.9, dense=[64]), experiment("b", 0.8, dense=[64, 64])), "mlp")
+    assert experiments.swept_parameters(table) == ["dense"]
+    assert len(table) == 2
+
+
+def test_parameters_outside_the_variant_count_too() -> None:
+    table = experiments.collect(listing(experiment("a", 0.9, seed=10), experiment("b", 0.8, seed=9)), "mlp")
+    assert experiments.swept_parameters(table) == ["seed"]
+    assert list(table["seed"]) == [9, 10]
+
+
+def test_experiments_that_differ_elsewhere_appear_once() -> None:
+    table = experiments.collect(listing(*GRID[1]["experiments"], experiment("again", 0.95, optimizer="adam")), "mlp")
+    assert len(table) == 4
+
+
+def test_no_experiment_says_how_to_make_some() -> None:
+    with pytest.raises(GlyphlineError, match="dvc exp run --queue"):
+        experiments.collect(listing(), "mlp")
+
+
+def test_the_markdown_has_a_row_for_each_experiment() -> None:
+    lines = experiments.to_markdown(experiments.collect(GRID, "mlp")).splitlines()
+    assert len(lines) == 2 + 4
+    assert len({line.count("|") for line in lines}) == 1
+    assert any("adam" in line and "96.00" in line and "15" in line for line in lines)

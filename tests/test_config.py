@@ -1,0 +1,411 @@
+"""params.yaml: what it says, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from glyphline.config import Params, load_params, parse_params
+from glyphline.errors import ParamsError
+from glyphline.model.variant import Augmentation, Variant
+from glyphline.review.limits import Limits
+
+REPOSITORY = Path(__file__).parents[1]
+
+# The layers, optimiser, rate, batch and epochs that the reference systems published.
+PUBLISHED = {
+    "original": Variant(
+        filters=[32, 64],
+        pooling="last",
+        convolution_dropout=0.25,
+        dense=[128],
+        dense_dropout=0.5,
+        optimizer="adam",
+        batch_size=128,
+        epochs=20,
+    ),
+    "small": Variant(
+        filters=[32, 32],
+        pooling="last",
+        convolution_dropout=0.25,
+        dense=[64],
+        dense_dropout=0.5,
+        optimizer="adam",
+        batch_size=128,
+        epochs=20,
+    ),
+    "l2": Variant(
+        filters=[32, 64],
+        pooling="last",
+        convolution_dropout=0.25,
+        first_convolution_l2=0.01,
+        dense=[128],
+        dense_dropout=0.5,
+        optimizer="adam",
+        batch_size=128,
+        epochs=20,
+    ),
+    "small_l2": Variant(
+        filters=[32, 32],
+        pooling="last",
+        convolution_dropout=0.25,
+        first_convolution_l2=0.01,
+        dense=[64],
+        dense_dropout=0.5,
+        optimizer="adam",
+        batch_size=128,
+        epochs=20,
+    ),
+    "pooled": Variant(filters=[32, 64], pooling="each", dense=[128], optimizer="adam", batch_size=100, epochs=10),
+    "adadelta": Variant(
+        filters=[32, 64],
+        pooling="last",
+        dense=[128],
+        optimizer="adadelta",
+        learning_rate=1.0,
+        batch_size=128,
+        epochs=12,
+    ),
+    "adadelta_dropout": Variant(
+        filters=[32, 64],
+        pooling="last",
+        convolution_dropout=0.25,
+        dense=[128],
+        dense_dropout=0.5,
+        optimizer="adadelta",
+        learning_rate=1.0,
+        batch_size=128,
+        epochs=12,
+    ),
+    "mlp": Variant(dense=[512], optimizer="rmsprop", batch_size=128, epochs=15),
+    "convnet": Variant(
+        filters=[32, 64],
+        pooling="each",
+        convolution_dropout=0.5,
+        optimizer="adam",
+        batch_size=128,
+        epochs=15,
+    ),
+}
+
+SMALL = """\
+seed: 1
+dataset: mnist-5k
+limit:
+preprocess:
+  validation_fraction: 0.1
+variants:
+  mlp:
+    dense: [8]
+    epochs: 1
+"""
+
+
+@pytest.fixture
+def params_file(world: Path) -> Path:
+    """params.yaml of the world, by the name that errors call it."""
+    return Path("params.yaml")
+
+
+def refusal(path: Path) -> str:
+    """The one line with which a params.yaml is refused."""
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1, message
+    return message
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_variant_is_what_its_reference_published(name: str) -> None:
+    variant = load_params(REPOSITORY / "params.yaml").variants[name]
+    assert variant == PUBLISHED[name]
+    # What all of them share, and the table above leaves to the schema's defaults, none of them of the references':
+    assert (variant.space_to_depth, variant.batch_normalization, variant.precision) == (1, False, "float32")
+    assert (variant.schedule, variant.weight_decay, variant.label_smoothing) == ("constant", 0.0, 0.0)
+    assert variant.augmentation == Augmentation()
+    assert variant.seeds == 1
+    assert (variant.kernel_size, variant.activation, variant.initializer) == (3, "relu", "glorot_uniform")
+    assert variant.early_stopping is None
+    assert variant.learning_rate == (1.0 if variant.optimizer == "adadelta" else 0.001)
+
+
+def test_the_repository_runs_on_the_bundled_digits_with_the_seed_of_its_reference() -> None:
+    params = load_params(REPOSITORY / "params.yaml")
+    assert (params.dataset, params.limit, params.seed) == ("mnist-5k", None, 1234)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words"),
+    [
+        ("seed: 1", "seed: one", "seed", "valid integer, but it is 'one'"),
+        ("seed: 1", "seed: -1", "seed", "greater than or equal to 0"),
+        ("seed: 1", "seed: 4294967296", "seed", "less than 4294967296"),
+        ("seed: 1", "speed: 1\nseed: 1", "speed", "unknown key; did you mean seed?"),
+        ("seed: 1\n", "", "seed", "missing"),
+        ("dataset: mnist-5k", "dataset: 5", "dataset", "valid string"),
+        ("limit:", "limit: 0", "limit", "greater than or equal to 1"),
+        ("limit:", "limit: no", "limit", "but it is 'no'"),
+        ("0.1", "0.0", "preprocess.validation_fraction", "greater than 0"),
+        ("0.1", "1.0", "preprocess.validation_fraction", "less than 1"),
+        ("0.1", ".nan", "preprocess.validation_fraction", "nan"),
+        ("epochs: 1", "epochs: '1'", "variants.mlp.epochs", "valid integer, but it is '1'"),
+        ("epochs: 1", "epochs: true", "variants.mlp.epochs", "valid integer, but it is True"),
+        ("epochs: 1", "epochs: 1.5", "variants.mlp.epochs", "valid integer"),
+        ("epochs: 1", "epoch: 1\n    epochs: 1", "variants.mlp.epoch", "did you mean epochs?"),
+        ("epochs: 1", "xyzzy: 1\n    epochs: 1", "variants.mlp.xyzzy", "known here: space_to_depth, filters"),
+        ("[8]", "[8, 0]", "variants.mlp.dense.1", "greater than or equal to 1"),
+        ("[8]", "8", "variants.mlp.dense", "valid list"),
+        ("[8]", "[8]\n    dense_dropout: 1.5", "variants.mlp.dense_dropout", "less than 1, but it is 1.5"),
+        ("[8]", "[8]\n    convolution_dropout: -0.1", "variants.mlp.convolution_dropout", "greater than or equal to 0"),
+        ("[8]", "[8]\n    optimizer: adamm", "variants.mlp.optimizer", "'adam', 'adamw', 'rmsprop'"),
+        ("[8]", "[8]\n    pooling: first", "variants.mlp.pooling", "'each', 'last' or 'none'"),
+        ("[8]", "[8]\n    learning_rate: 0", "variants.mlp.learning_rate", "greater than 0"),
+        ("[8]", "[8]\n    learning_rate: .inf", "variants.mlp.learning_rate", "finite"),
+        ("[8]", "[8]\n    learning_rate: '1e-3'", "variants.mlp.learning_rate", "valid number, but it is '1e-3'"),
+        ("[8]", "[8]\n    filters: [4, 4, 4, 4]", "variants.mlp", "convolution 4 of 4 leaves nothing"),
+        ("[8]", "[8]\n    filters: [4]\n    kernel_size: 29", "variants.mlp", "convolution 1 of 1 leaves nothing"),
+        ("[8]", "[8]\n    first_convolution_l2: 0.1", "variants.mlp", "needs a convolution"),
+        (
+            "[8]",
+            "[8]\n    filters: [4]\n    first_convolution_l2: .inf",
+            "variants.mlp.first_convolution_l2",
+            "finite",
+        ),
+        ("[8]", "[8]\n    filters: [4]\n    pooling: [0]", "variants.mlp.pooling.0", "greater than or equal to 1"),
+        ("[8]", "[8]\n    filters: [4]\n    pooling: [2]", "variants.mlp", "pooling is [2], but there are 1 conv"),
+        ("[8]", "[8]\n    space_to_depth: 3", "variants.mlp", "space_to_depth is 3, which does not divide"),
+        ("[8]", "[8]\n    space_to_depth: 14\n    filters: [4]", "variants.mlp", "convolution 1 of 1 leaves nothing"),
+        ("[8]", "[8]\n    schedule: linear", "variants.mlp.schedule", "'constant' or 'cosine'"),
+        ("[8]", "[8]\n    warmup: 0.1", "variants.mlp", "warmup belongs to a schedule of cosine"),
+        ("[8]", "[8]\n    weight_decay: -0.1", "variants.mlp.weight_decay", "greater than or equal to 0"),
+        ("[8]", "[8]\n    label_smoothing: 1", "variants.mlp.label_smoothing", "less than 1"),
+        ("[8]", "[8]\n    precision: float16", "variants.mlp.precision", "'float32' or 'bfloat16'"),
+        ("[8]", "[8]\n    seeds: 0", "variants.mlp.seeds", "greater than or equal to 1"),
+        ("[8]", "[8]\n    augmentation: {shift: 15}", "variants.mlp.augmentation.shift", "less than or equal to 14"),
+        ("[8]", "[8]\n    augmentation: {turn: 5}", "variants.mlp.augmentation.turn", "known here: shift, rotation"),
+        ("[8]", "[8]\n    augmentation: {until: 2}", "variants.mlp.augmentation.until", "less than or equal to 1"),
+        ("[8]", "[8]\n    augmentation: 5", "variants.mlp.augmentation", "but it is 5"),
+        ("  mlp:", "  Mlp:", "variants.Mlp", "a variant's name is a lower-case letter"),
+        ("  mlp:", "  2mlp:", "variants.2mlp", "a variant's name is a lower-case letter"),
+        ("  mlp:", '  "../mlp":', "variants.../mlp", "a variant's name is a lower-case letter"),
+        ("  mlp:", '  "mlp\\n":', r"variants.'mlp\n'", "a variant's name is a lower-case letter"),
+        ("  mlp:", "  7:", "variants.7", "valid string"),
+        ("  mlp:", "  mlp: 5\n  other:", "variants.mlp", "but it is 5"),
+        ("seed: 1", "seed: 1\ngate: 5", "gate", "but it is 5"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_floor: 95}", "gate.accuracy_floor", "less than or equal to 1"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_drop: -0.1}", "gate.accuracy_drop", "greater than or equal to 0"),
+        ("seed: 1", "seed: 1\ngate: {accuracy_flor: 0.9}", "gate.accuracy_flor", "did you mean accuracy_floor?"),
+        ("seed: 1", "seed: 1\ngate: {variants: {M: {}}}", "gate.variants.M", "a variant's name is"),
+        (
+            "seed: 1",
+            "seed: 1\ngate: {variants: {mlp: {accuracy_dop: 0}}}",
+            "gate.variants.mlp.accuracy_dop",
+            "did you mean accuracy_drop?",
+        ),
+    ],
+)
+def test_what_the_schema_forbids_is_refused_by_key(params_file: Path, old: str, new: str, key: str, words: str) -> None:
+    assert old in SMALL
+    params_file.write_text(SMALL.replace(old, new, 1), encoding="utf-8")
+    message = refusal(params_file)
+    assert message.startswith(f"params.yaml: {key}: ")
+    assert words in message
+
+
+def test_no_variant_at_all_is_refused(params_file: Path) -> None:
+    params_file.write_text(SMALL.split("variants:", maxsplit=1)[0] + "variants: {}\n", encoding="utf-8")
+    assert refusal(params_file).startswith("params.yaml: variants: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file: "),
+        (b"- seed\n", "the file: "),
+        (SMALL.replace("  mlp", "\tmlp").encode(), r"line 7 is not YAML: found character '\t'"),
+        (SMALL.encode() + b"seed: 2\n", 'line 10 is not YAML: found duplicate key "seed"'),
+        (SMALL.replace("epochs: 1", "epochs: 1\n    epochs: 2").encode(), 'found duplicate key "epochs"'),
+        (SMALL.replace("[8]", "[8").encode(), "is not YAML"),
+        (SMALL.replace("seed: 1", "seed: *other").encode(), "line 1 is not YAML: found undefined alias 'other'"),
+        (SMALL.replace("seed: 1", "seed: !!python/object:os.system x").encode(), "line 1 is not YAML: could not"),
+        (SMALL.replace("seed: 1", "seed: \x00").encode(), "this is not YAML"),
+        (SMALL.replace("seed", "s\xe9ed").encode("latin-1"), "byte 1 is not UTF-8 text"),
+        (SMALL.encode("utf-16"), "byte 0 is not UTF-8 text"),
+        (SMALL.replace("seed: 1", "seed: 2026-13-01").encode(), "month must be in 1..12"),
+        (SMALL.replace("seed: 1", "seed: " + "9" * 5000).encode(), "digits"),
+        (SMALL.replace("seed: 1", "seed: 0x" + "f" * 5000).encode(), "digits"),
+        (SMALL.replace("seed: 1", "seed: !!bool x").encode(), "a value in it cannot be read"),
+        (SMALL.replace("seed: 1", "seed: " + "[" * 1000).encode(), "a value in it cannot be read"),
+    ],
+)
+def test_what_is_not_yaml_is_refused_in_one_line(params_file: Path, content: bytes, words: str) -> None:
+    params_file.write_bytes(content)
+    message = refusal(params_file)
+    assert message.startswith("params.yaml: ")
+    assert words in message
+
+
+def test_a_missing_file_says_where_to_stand(params_file: Path) -> None:
+    assert refusal(params_file) == "params.yaml: there is no such file; run from the repository's root"
+
+
+def test_every_mistake_gets_its_own_line(params_file: Path) -> None:
+    params_file.write_text(SMALL.replace("seed: 1", "seed: x").replace("epochs: 1", "epochs: 0"), encoding="utf-8")
+    with pytest.raises(ParamsError) as caught:
+        load_params(params_file)
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["seed", "variants.mlp.epochs"]
+
+
+def test_an_error_repeats_no_more_than_a_line_of_a_wrong_value(params_file: Path) -> None:
+    params_file.write_text(SMALL.replace("seed: 1", f"seed: {list(range(9999))}"), encoding="utf-8")
+    message = refusal(params_file)
+    assert "[0, 1, 2, 3" in message
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize(("written", "read"), [("1e-3", 0.001), ("1E-3", 0.001), ("1", 1.0), ("0.5", 0.5)])
+def test_numbers_are_those_of_yaml_1_2_as_dvc_reads_them(params_file: Path, written: str, read: float) -> None:
+    params_file.write_text(SMALL + f"    learning_rate: {written}\n", encoding="utf-8")
+    assert load_params(params_file).variants["mlp"].learning_rate == read
+
+
+def test_what_is_left_out_takes_the_default(params_file: Path) -> None:
+    params_file.write_text(SMALL, encoding="utf-8")
+    variant = load_params(params_file).variants["mlp"]
+    assert (variant.filters, variant.optimizer, variant.learning_rate, variant.batch_size) == ([], "adam", 0.001, 128)
+
+
+@pytest.mark.parametrize(
+    ("filters", "pooling", "fits"),
+    [
+        ([1] * 3, "each", True),  # 28 -> 13 -> 5 -> 1
+        ([1] * 4, "each", False),
+        ([1] * 13, "none", True),  # 28 - 13 * 2 = 2
+        ([1] * 14, "none", False),
+        ([1] * 13, "last", True),
+        ([1] * 14, "last", False),
+    ],
+)
+def test_convolutions_are_allowed_until_the_image_is_used_up(filters: list[int], pooling: str, fits: bool) -> None:
+    values = {
+        **YAML(typ="safe").load(SMALL),
+        "variants": {"deep": {"filters": filters, "pooling": pooling, "epochs": 1}},
+    }
+    if fits:
+        assert parse_params(values, "params.yaml").variants["deep"].filters == filters
+    else:
+        with pytest.raises(ParamsError, match="leaves nothing"):
+            parse_params(values, "params.yaml")
+
+
+GATE = """\
+gate:
+  accuracy_floor: 0.9
+  accuracy_drop: 0.01
+  variants:
+    mlp:
+      accuracy_floor: 0.8
+      balanced_accuracy_drop: 0
+"""
+
+
+def test_a_variant_is_held_to_its_own_limits_and_else_to_those_of_all(params_file: Path) -> None:
+    params_file.write_text(SMALL + GATE, encoding="utf-8")
+    gate = load_params(params_file).gate
+    assert gate.limits("other") == Limits(accuracy_floor=0.9, accuracy_drop=0.01)
+    assert gate.limits("mlp") == Limits(accuracy_floor=0.8, accuracy_drop=0.01, balanced_accuracy_drop=0.0)
+
+
+def test_without_a_gate_nothing_is_limited(params_file: Path) -> None:
+    params_file.write_text(SMALL, encoding="utf-8")
+    assert load_params(params_file).gate.limits("mlp") == Limits()
+
+
+ORIGINAL: Any = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(node: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value in a tree of mappings and lists."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [way for key, child in children for way in [(*above, key), *places(child, (*above, key))]]
+
+
+def holds(values: Any) -> bool:
+    """Whether values are accepted; a refusal has to be lines that begin with the file's name."""
+    try:
+        params = parse_params(values, "params.yaml")
+    except ParamsError as error:
+        check_lines("params.yaml", error)
+        return False
+    assert isinstance(params, Params)
+    return True
+
+
+def check_lines(source: str, error: ParamsError) -> None:
+    lines = str(error).splitlines()
+    assert lines
+    assert all(line.startswith(f"{source}: ") for line in lines), lines
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(places(ORIGINAL)), st.sampled_from("rda"), ANYTHING, st.text()), max_size=3))
+def test_any_change_of_the_values_is_accepted_or_refused_by_key(changes: list[tuple[Any, str, Any, str]]) -> None:
+    values = copy.deepcopy(ORIGINAL)
+    for (*way, last), what, replacement, name in changes:
+        node = values
+        for key in way:
+            node = node[key] if isinstance(node, dict) and key in node else None
+        if isinstance(node, dict):
+            if what == "r":
+                node[last] = copy.deepcopy(replacement)
+            elif what == "d":
+                node.pop(last, None)
+            else:
+                node[name] = replacement
+        elif isinstance(node, list) and node:
+            node[0] = replacement
+    assert holds(values) or changes
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *"[]{}|>&*!#%@`?:-'\"\t\n\0\u2028\x85_~=",
+        *("  ", ": ", "- ", "<<: ", "---\n", "%YAML 1.1\n", "&a ", "*a ", "0x", "1:60", "2026-13-01"),
+        *("!x ", "!!int ", "!!float ", "!!bool ", "!!timestamp ", "!!binary ", "!!set ", "!!omap "),
+        *('"\\xZZ"', '"\\U99999999"', "\u00e9", "\U0001f600"),
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(SMALL)), st.integers(0, 4), FRAGMENTS), min_size=1, max_size=5))
+def test_any_change_of_the_text_is_accepted_or_refused_in_lines(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int, str]]
+) -> None:
+    text = SMALL
+    for position, dropped, fragment in changes:
+        text = text[:position] + fragment + text[position + dropped :]
+    path = tmp_path_factory.getbasetemp() / "mutated.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        load_params(path)
+    except ParamsError as error:
+        check_lines(str(path), error)
+
+
+def test_what_is_read_can_be_written_and_read_again() -> None:
+    params = load_params(REPOSITORY / "params.yaml")
+    assert parse_params(json.loads(params.model_dump_json()), "again") == params
