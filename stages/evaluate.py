@@ -13,6 +13,7 @@ from glyphline.data.arrays import save_array, save_arrays
 from glyphline.data.splits import normalise
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation import scoring
+from glyphline.evaluation.numbers import percent, percent_interval
 from glyphline.model import training
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
@@ -78,8 +79,8 @@ def _trained(names: list[str]) -> list[str]:
 
 def _line(name: str, metrics: dict[str, float], leading: str) -> str:
     cells = [
-        f"{metric.replace('_', ' ')} {metrics[metric]:.2%} "
-        f"({metrics[f'{metric}_low']:.2%} to {metrics[f'{metric}_high']:.2%})"
+        f"{metric.replace('_', ' ')} {percent(metrics[metric])} "
+        f"({percent_interval(metrics[f'{metric}_low'], metrics[f'{metric}_high'])})"
         for metric in sorted(("accuracy", "balanced_accuracy"), key=lambda metric: metric != leading)
     ]
     return f"{name}: {', '.join(cells)}, loss {metrics['loss']:.4f}"

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, recall_score
 
+from glyphline.evaluation.numbers import DIGITS
+
 CONFIDENCE_LEVEL = 0.95
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 SMALLEST_PROBABILITY = 1e-7  # as Keras clips probabilities before it takes the logarithm
-DIGITS = 6  # decimals kept in metrics
 
 Labels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]

@@ -59,7 +59,8 @@ def compare_balanced(before: Flags, after: Flags, labels: NDArray[np.integer]) -
     (L. Kish, Survey Sampling, 1965), as in scoring.balanced_accuracy(). The test swaps before and after of each image
     at random (R. A. Fisher, The Design of Experiments, 1935): with classes of one size that is McNemar's, exact;
     otherwise it counts the swaps, drawn with a fixed seed, whose difference is at least as large (B. Phipson and
-    G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010). Raises ValueError as compare() does.
+    G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010). Raises ValueError as compare()
+    does.
     """
     _check(before, after)
     if labels.shape != before.shape:

@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
+from glyphline.evaluation.numbers import short
 from glyphline.figures.style import (
     FAINT,
     HEAD,
@@ -20,7 +21,6 @@ from glyphline.figures.style import (
     WIDTH,
     axes_at,
     new_figure,
-    short,
     styled,
     write,
 )

@@ -11,6 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from glyphline.evaluation.numbers import percent, points, signed
 from glyphline.figures.style import (
     DPI,
     HEAD,
@@ -23,8 +24,6 @@ from glyphline.figures.style import (
     axes_at,
     mosaic,
     new_figure,
-    percent,
-    signed,
     styled,
     widest,
     write,
@@ -75,7 +74,7 @@ class Flip:
 def differences(rows: Sequence[Row], metric: str, dataset: str) -> Figure:
     """The difference of each variant with its 95 % interval, and of the means over its seeds where it has several."""
     names, verdicts = widest([row.name for row in rows], 8) + 0.15, widest([row.verdict for row in rows], 9, "bold")
-    numbers = widest([_points(row.images.difference) for row in rows], 9)
+    numbers = widest([points(row.images.difference) for row in rows], 9)
     several = " Dots: the same images; diamonds: means over the seeds." if any(row.seeds for row in rows) else ""
     figure = new_figure(
         f"Difference in test {metric.replace('_', ' ')}",
@@ -91,7 +90,7 @@ def differences(rows: Sequence[Row], metric: str, dataset: str) -> Figure:
         if row.seeds:
             _draw_interval(axes, row.seeds, place + BELOW / 2, colour, "D")
         middle, weight = HEAD - 0.1 + ROW * (place + 0.5), "bold" if row.beyond_noise else "normal"
-        write(figure, right_of_axes + 0.2 + numbers, middle, _points(row.images.difference), ha="right", color=colour)
+        write(figure, right_of_axes + 0.2 + numbers, middle, points(row.images.difference), ha="right", color=colour)
         write(figure, WIDTH - MARGIN - verdicts, middle, row.verdict, color=colour, weight=weight)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
@@ -140,7 +139,7 @@ def class_changes(
     axes.xaxis.tick_top()
     axes.set_xticks(range(len(class_names)), class_names, rotation=90 if upright else 0)
     axes.set_yticks(range(len(variants)), variants)
-    words = {place: signed(int(value), 0) for place, value in np.ndenumerate(net) if value}
+    words = {place: signed(int(value)) for place, value in np.ndenumerate(net) if value}
     if cell >= SMALLEST_CELL:
         size = min(8.0, 8 * 0.88 * cell / max(widest(words.values(), 8), 0.01))
         for (row, column), text in words.items():
@@ -178,7 +177,3 @@ def flips(shown: Sequence[Flip], count: int, title: str, dataset: str) -> Figure
 
 def _sureties(flip: Flip) -> str:
     return "" if flip.sureties is None else f"{100 * flip.sureties[0]:.0f} → {percent(flip.sureties[1], 0)}"
-
-
-def _points(difference: float) -> str:
-    return signed(100 * difference, 2)

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from glyphline.evaluation.numbers import short, signed
 from glyphline.figures.learning import draw_curves, number_epochs, write_legend
 from glyphline.figures.style import (
     FAINT,
@@ -25,8 +26,6 @@ from glyphline.figures.style import (
     WIDTH,
     axes_at,
     new_figure,
-    short,
-    signed,
     styled,
     widest,
     write,
@@ -205,7 +204,7 @@ def _draw_gaps(
         )
         middle = top + 0.3 * (row + 0.5)
         for right, epoch in ((at_best_column, best), (at_last_column, last)):
-            write(figure, right - 0.6, middle, signed(gaps[epoch]), ha="right")
+            write(figure, right - 0.6, middle, signed(gaps[epoch], 3), ha="right")
             write(figure, right, middle, f"at {epoch}", ha="right", color=QUIET, size=8)
     axes.axvline(0, color=QUIET, linewidth=0.9, zorder=1)
     axes.set_ylim(len(histories) - 0.5, -0.5)

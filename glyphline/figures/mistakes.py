@@ -13,6 +13,7 @@ from matplotlib.colors import ListedColormap, PowerNorm, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from glyphline.evaluation.numbers import percent
 from glyphline.figures.style import (
     DPI,
     HEAD,
@@ -25,7 +26,6 @@ from glyphline.figures.style import (
     axes_at,
     mosaic,
     new_figure,
-    percent,
     styled,
     widest,
     write,
@@ -174,7 +174,7 @@ def _write_frequent(
     for position, (true, predicted) in enumerate(frequent):
         words = (
             f"{class_names[true]} → {class_names[predicted]}   {counts[true, predicted]:,} "
-            f"({percent(shares[true, predicted])} of {class_names[true]})"
+            f"({percent(shares[true, predicted], 1)} of {class_names[true]})"
         )
         column, row = divmod(position, rows)
         write(figure, MARGIN + column * (WIDTH - 2 * MARGIN) / 3, top + 0.38 + 0.22 * row, words)
@@ -212,7 +212,7 @@ def worst_errors(
         return figure
     true = [class_names[label] for label in labels]
     taken = [
-        f"{class_names[label]}  {percent(row[label])}" for label, row in zip(predicted, probabilities, strict=True)
+        f"{class_names[label]}  {percent(row[label], 1)}" for label, row in zip(predicted, probabilities, strict=True)
     ]
     tile, room = 90 / DPI, WIDTH - 2 * MARGIN  # 28 pixels and a frame of 1, three times as large
     columns = max(1, int((room + 0.15) / (max(tile, widest(true + taken, 9)) + 0.15)))

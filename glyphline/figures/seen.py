@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from glyphline.evaluation.numbers import percent
 from glyphline.figures.style import (
     DPI,
     FAINT,
@@ -22,7 +23,6 @@ from glyphline.figures.style import (
     WIDTH,
     axes_at,
     new_figure,
-    percent,
     styled,
     widest,
     write,
@@ -105,7 +105,7 @@ def _draw_bars(
         classes = np.sort(classes)
     write(figure, left, top + 0.09, class_names[best], size=13, weight="bold", color=RIGHT)
     beside = left + widest([class_names[best]], 13, "bold") + 0.1
-    write(figure, beside, top + 0.1, percent(float(probabilities[best])), color=INK)
+    write(figure, beside, top + 0.1, percent(float(probabilities[best]), 1), color=INK)
     step, bottom, tallest = width / len(classes), top + TILE, TILE - 0.3
     axes.plot([left, left + width], [bottom, bottom], color=FAINT, linewidth=0.8)
     size = min(8.0, 8 * 0.95 * step / max(widest([class_names[position] for position in classes], 8), 0.01))

@@ -186,21 +186,3 @@ def epoch_ticks(epochs: int, most: int = 8) -> list[int]:
         if math.ceil(epochs / (scale * factor)) <= most
     )
     return sorted({1, *range(step, epochs + 1, step)})
-
-
-def percent(fraction: float, decimals: int = 1) -> str:
-    """0.976 to "97.6 %"."""
-    return f"{100 * fraction:.{decimals}f} %"
-
-
-def signed(value: float, decimals: int = 3) -> str:
-    """A number with its sign, a true minus; "nan" has none."""
-    return f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}").replace("+nan", "nan")
-
-
-def short(count: float) -> str:
-    """1199882 to "1.2 M"."""
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= 0.9995 * unit:  # what rounds to 1000 k is 1 M
-            return f"{count / unit:.3g} {name}"
-    return f"{count:.3g}"

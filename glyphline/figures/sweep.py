@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from glyphline.evaluation.numbers import percent
 from glyphline.figures.style import (
     HEAD,
     MARGIN,
@@ -15,7 +16,6 @@ from glyphline.figures.style import (
     WIDTH,
     axes_at,
     new_figure,
-    percent,
     styled,
     widest,
     write,
@@ -61,9 +61,7 @@ def sweep(tables: Mapping[str, pd.DataFrame], swept: Mapping[str, list[str]]) ->
         axes.spines["left"].set_visible(False)
         write(figure, MARGIN, top - 0.15, variant, weight="bold")
         for place, accuracy in zip(places, table["accuracy"], strict=True):
-            write(
-                figure, WIDTH - MARGIN, top + ROW * (place + 0.5), percent(accuracy, 2), ha="right", color=QUIET, size=8
-            )
+            write(figure, WIDTH - MARGIN, top + ROW * (place + 0.5), percent(accuracy), ha="right", color=QUIET, size=8)
         top += height + BETWEEN
     if first is not None:
         axes.set_xlabel("test accuracy, %")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline.errors import GlyphlineError
+from glyphline.evaluation.numbers import percent
 from glyphline.model import inference
 from glyphline.predict.errors import PictureError
 from glyphline.predict.prepare import Prepared, prepare
@@ -110,10 +111,10 @@ def _for_people(results: list[Classified], names: list[str]) -> list[str]:
     for result in results:
         if result.probabilities is not None:
             first, second = _ranked(result.probabilities)[:2]
-            confidence, other = (100 * float(result.probabilities[position]) for position in (first, second))
+            confidence, other = (percent(float(result.probabilities[position]), 1) for position in (first, second))
             lines.append(
-                f"{_printable(result.file):<{widest_file}}  {names[first]:<{widest_name}}  {confidence:5.1f} %"
-                f"  (then {names[second]}, {other:.1f} %)"
+                f"{_printable(result.file):<{widest_file}}  {names[first]:<{widest_name}}  {confidence:>7}"
+                f"  (then {names[second]}, {other})"
             )
     return lines
 

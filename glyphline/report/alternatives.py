@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glyphline.evaluation.numbers import decimals, listed, percent, plural, signed
 from glyphline.report.results import WorstError
-from glyphline.report.words import SPACE, count, listed, metric_name, percent, plural, signed
+from glyphline.report.words import metric_name
 
 
 def curves(train: dict[str, Any], name: str) -> str:
     return (
         f"Two line charts of {name}, loss and accuracy after each of {plural(train['epochs'], 'epoch')}, each with a "
         f"line for train and one for validation. Validation loss is lowest after epoch {train['best_epoch']}. At the "
-        f"last epoch it is {signed(train['generalisation_gap']['last_epoch'])} nats from train loss."
+        f"last epoch it is {signed(train['generalisation_gap']['last_epoch'], 3)} nats from train loss."
     )
 
 
@@ -31,7 +32,7 @@ def errors(worst: Sequence[WorstError], class_names: Sequence[str], name: str) -
     if not worst:
         return f"No pictures: {name} classifies every test image right."
     named = [
-        f"{class_names[error.true]} taken for {class_names[error.predicted]} with {100 * error.probability:.1f}{SPACE}%"
+        f"{class_names[error.true]} taken for {class_names[error.predicted]} with {percent(error.probability, 1)}"
         for error in worst
     ]
     return (
@@ -47,7 +48,7 @@ def network(layers: pd.DataFrame, name: str) -> str:
     )
     return (
         f"The layers of {name} from the input down, with their output shapes: {chain}. "
-        f"{count(int(layers['parameters'].sum()))} parameters and {count(int(layers['multiply_adds'].sum()))} "
+        f"{layers['parameters'].sum():,} parameters and {layers['multiply_adds'].sum():,} "
         "multiply-adds for one image."
     )
 
@@ -64,16 +65,16 @@ def balance(labels: pd.Series, class_names: Sequence[str]) -> str:
     else:
         spread = (
             f"the test set has from {plural(int(counts[fewest]), 'image')} ({class_names[fewest]}) to "
-            f"{count(int(counts[most]))} ({class_names[most]}) of a class"
+            f"{counts[most]:,} ({class_names[most]}) of a class"
         )
     return f"Bar charts of how many images each class has among the training and the test images: {spread}."
 
 
 def cost(test: dict[str, Any], train: dict[str, Any], metric: str) -> str:
     by_size = sorted(test, key=lambda name: int(train[name]["parameters"]))
-    named = [f"{name} {percent(test[name][metric], test[name]['n'])}" for name in by_size]
+    named = [f"{name} {percent(test[name][metric], decimals(test[name]['n']))}" for name in by_size]
     return (
-        f"Two charts of test {metric_name(metric)} with its 95{SPACE}% interval, against the number of parameters and "
+        f"Two charts of test {metric_name(metric)} with its 95 % interval, against the number of parameters and "
         f"against multiply-adds for one image. From the fewest parameters to the most: {', '.join(named)}."
     )
 
@@ -83,6 +84,6 @@ def overfitting(train: dict[str, Any]) -> str:
     widest, narrowest = max(gaps, key=gaps.__getitem__), min(gaps, key=gaps.__getitem__)
     return (
         "Line charts of train and validation loss over the epochs, one for each variant, and below them the distance "
-        f"of the two. At the last epoch it is largest for {widest}, {signed(gaps[widest])} nats, and smallest for "
-        f"{narrowest}, {signed(gaps[narrowest])} nats."
+        f"of the two. At the last epoch it is largest for {widest}, {signed(gaps[widest], 3)} nats, and smallest for "
+        f"{narrowest}, {signed(gaps[narrowest], 3)} nats."
     )

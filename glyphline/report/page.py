@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from glyphline.evaluation import numbers
+from glyphline.evaluation.numbers import decimals, percent, percent_interval
 from glyphline.evaluation.scoring import wilson_interval
 from glyphline.report import alternatives, parameters, words
 from glyphline.report.intervals import Mark, Scale, scale_of
@@ -62,6 +66,7 @@ def render(results: Results) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
+            numbers=numbers,
             words=words,
             card=results.card,
             images=results.images,
@@ -69,7 +74,7 @@ def render(results: Results) -> str:
             metrics=sorted(METRICS, key=lambda each: each != metric),
             headline=words.headline(results.test, verdict),
             finding=words.finding(verdict),
-            thrift=words.thrift(results.test, results.train, verdict),
+            smallest=words.smallest(results.test, results.train, verdict),
             scale=scale,
             seeds=any("seeds" in each for each in results.test.values()),
             variants=[_variant(name, results, verdict, scale) for name in verdict.ranking],
@@ -90,7 +95,12 @@ def render(results: Results) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_unbroken,
     )
     environment.tests["japanese"] = _is_japanese
     return environment
@@ -129,10 +139,10 @@ def _splits(test: dict[str, Any], train: dict[str, Any], images: dict[str, int])
         Split(
             name=split,
             images=images[split],
-            accuracy=words.percent(score["accuracy"], images[split]),
+            accuracy=percent(score["accuracy"], decimals(images[split])),
             interval=""
             if split == "train"
-            else words.interval(*wilson_interval(score["accuracy"], images[split]), images[split]),
+            else percent_interval(*wilson_interval(score["accuracy"], images[split]), decimals(images[split])),
             loss=score["loss"],
         )
         for split, score in scores.items()
@@ -145,7 +155,8 @@ def _hardest(name: str, results: Results) -> str:
     rows = table[(table["variant"] == name) & (table["n"] > 0)].to_dict("records")
     row = min(rows, key=lambda each: float(each["recall"]))
     n, recall = int(row["n"]), float(row["recall"])
-    return f"{row['class']}: {words.percent(recall, n)} ({words.interval(*wilson_interval(recall, n), n)}, n = {n:,})"
+    interval = percent_interval(*wilson_interval(recall, n), decimals(n))
+    return f"{row['class']}: {percent(recall, decimals(n))} ({interval}, n = {n:,})"
 
 
 def _examples(results: Results) -> Picture:
@@ -183,6 +194,13 @@ def _read(name: str) -> str:
 def _digest(text: str) -> str:
     """What a content security policy names an inline script or style by."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _unbroken(value: Any) -> Any:
+    """A text in which no line ends between a number and its unit."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return re.sub(r"(?<=\d) (?=[%kMG](?!\w))|(?<=\bp) (?=[<=])|(?<=[<=]) (?=\d)", "\N{NO-BREAK SPACE}", value)
 
 
 def _is_japanese(text: str) -> bool:

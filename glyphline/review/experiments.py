@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from glyphline.errors import GlyphlineError
+from glyphline.evaluation.numbers import percent_interval
 
 METRICS_FILE = "metrics/test.json"
 PARAMS_FILE = "params.yaml"
@@ -71,9 +72,9 @@ def to_markdown(table: pd.DataFrame) -> str:
     for _, row in table.iterrows():
         cells = [
             *(str(row[key]) for key in swept),
-            f"{row['accuracy']:.2%}".rstrip("%"),
-            f"{row['accuracy_low']:.2%} to {row['accuracy_high']:.2%}".replace("%", ""),
-            f"{row['balanced_accuracy']:.2%}".rstrip("%"),
+            f"{100 * row['accuracy']:.2f}",
+            percent_interval(row["accuracy_low"], row["accuracy_high"]),
+            f"{100 * row['balanced_accuracy']:.2f}",
             f"{row['loss']:.4f}",
             str(row[EXPERIMENT]),
         ]

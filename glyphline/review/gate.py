@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from glyphline.evaluation.numbers import DIGITS, exact_percent
 from glyphline.review.compare import Change, Comparison, Verdict
 from glyphline.review.limits import Gate
 from glyphline.review.results import METRICS
 
-DIGITS = 6  # decimals kept in metrics/test.json
 BEYOND_NOISE_OR_UNKNOWN = (Verdict.WORSE, Verdict.NOT_TESTED)
 
 
@@ -37,7 +37,7 @@ def _of_floor(variant: str, metric: str, value: float, floor: float | None, chan
         return
     if change and change.before >= floor and change.verdict is Verdict.WITHIN_NOISE:
         return
-    yield f"{variant}: {metric} is {_percent(value)}, below its floor of {_percent(floor)}"
+    yield f"{variant}: {metric} is {exact_percent(value)}, below its floor of {exact_percent(floor)}"
 
 
 def _of_drop(variant: str, metric: str, drop: float | None, change: Change | None) -> Iterator[str]:
@@ -47,11 +47,6 @@ def _of_drop(variant: str, metric: str, drop: float | None, change: Change | Non
     if fall > drop:
         noise = "beyond noise" if change.verdict is Verdict.WORSE else "and without predictions noise cannot be told"
         yield (
-            f"{variant}: {metric} fell from {_percent(change.before)} to {_percent(change.after)}, {noise}; "
+            f"{variant}: {metric} fell from {exact_percent(change.before)} to {exact_percent(change.after)}, {noise}; "
             f"a drop of {100 * drop:g} points is allowed"
         )
-
-
-def _percent(fraction: float) -> str:
-    """All the digits that metrics/test.json keeps, so that no value looks equal to a limit that it misses."""
-    return f"{100 * fraction:.{DIGITS - 2}f}".rstrip("0").rstrip(".") + " %"

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glyphline.evaluation.numbers import plural
 from glyphline.review import tables
 from glyphline.review.compare import Comparison, Verdict
 from glyphline.review.limits import Gate
-from glyphline.review.markdown import bullets, count, escaped
+from glyphline.review.markdown import bullets, escaped
 from glyphline.review.results import METRICS
 from glyphline.review.revision import Lines
 
@@ -66,8 +67,8 @@ class Page:
     def _verdict_of_the_gate(self) -> str:
         if self.passes:
             return "The gate passes." if self.gate != Gate() else "The gate sets no limits."
-        reasons = [count(len(self.failures), "limit")] if self.failures else []
-        reasons += [f"{count(len(self.problems), 'problem')} in the repository"] if self.problems else []
+        reasons = [plural(len(self.failures), "limit")] if self.failures else []
+        reasons += [f"{plural(len(self.problems), 'problem')} in the repository"] if self.problems else []
         return f"The gate fails: {' and '.join(reasons)}."
 
     def _every_section(self) -> Iterator[Section]:
@@ -104,7 +105,7 @@ def to_markdown(page: Page) -> str:
 
 
 def _verdict_of_all(comparison: Comparison) -> str:
-    variants = count(len(comparison.variants), "variant")
+    variants = plural(len(comparison.variants), "variant")
     if not comparison.variants:
         return "No variant is in both revisions."
     if comparison.not_comparable:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glyphline.evaluation.numbers import (
+    MINUS,
+    p_value,
+    percent,
+    percent_interval,
+    plural,
+    points,
+    points_interval,
+    signed,
+)
 from glyphline.evaluation.seeds import Spread
 from glyphline.review.compare import Change, Comparison, ParamChange, VariantReview, Verdict
-from glyphline.review.markdown import MINUS, code, count, interval, p_value, percent, points, signed, table
+from glyphline.review.markdown import code, table
 from glyphline.review.results import COSTS, METRICS, Results
 from glyphline.review.revision import Lines
 
@@ -48,7 +58,7 @@ def _difference(change: Change) -> list[str]:
         return [*levels, *[""] * 5]
     if change.verdict is Verdict.UNCHANGED:
         return [*levels, points(0), "", "", "0", "0"]
-    paired = [points(images.difference), interval(images.low, images.high), p_value(change.p_value)]
+    paired = [points(images.difference), points_interval(images.low, images.high), p_value(change.p_value or 0)]
     return [*levels, *paired, f"{images.lost:,}", f"{images.gained:,}"]
 
 
@@ -71,7 +81,7 @@ def of_levels(comparison: Comparison) -> str:
 def _with_interval(results: Results, variant: str, metric: str) -> str:
     scores = results.metrics[variant]
     low, high = (scores.get(f"{metric}_{end}") for end in ("low", "high"))
-    ends = "" if low is None or high is None else f" ({100 * low:.2f} to {100 * high:.2f})"
+    ends = "" if low is None or high is None else f" ({percent_interval(low, high)})"
     return percent(scores[metric]) + ends
 
 
@@ -83,11 +93,9 @@ def of_seeds(comparison: Comparison) -> str:
         for metric, change in review.changes.items():
             if any(spread.n > 1 for spread in change.spreads):
                 seeds = change.seeds
-                test = (
-                    [points(seeds.difference), interval(seeds.low, seeds.high), p_value(seeds.p_value)] if seeds else []
-                )
+                test = [points(seeds.difference), points_interval(seeds.low, seeds.high)] if seeds else ["", ""]
                 row = [code(review.name), metric.replace("_", " "), *map(_spread, change.spreads), *test]
-                rows.append([*row, *[""] * (len(header) - len(row))])
+                rows.append([*row, p_value(seeds.p_value) if seeds else ""])
     return table(header, rows, range(2, 7))
 
 
@@ -177,7 +185,7 @@ def of_lines(comparison: Comparison, lines: Sequence[Lines]) -> tuple[str, str]:
 
 def _sum_of(lines: Sequence[Lines]) -> str:
     added, removed = sum(file.added for file in lines), sum(file.removed for file in lines)
-    return f"+{added:,} {MINUS}{removed:,} lines in {count(len(lines), 'file')}"
+    return f"+{added:,} {MINUS}{removed:,} lines in {plural(len(lines), 'file')}"
 
 
 def of_costs(comparison: Comparison) -> str:
@@ -196,7 +204,7 @@ def title_of_costs(comparison: Comparison) -> str:
     """Whether any variant costs something else now."""
     before, after = comparison.before.costs, comparison.after.costs
     changed = [review.name for review in comparison.variants if before[review.name] != after[review.name]]
-    return f"Cost: {count(len(changed), 'variant') + ' changed' if changed else 'unchanged'}"
+    return f"Cost: {plural(len(changed), 'variant') + ' changed' if changed else 'unchanged'}"
 
 
 def _cost(results: Results, variant: str, cost: str) -> str:

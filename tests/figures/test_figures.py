@@ -500,10 +500,3 @@ def test_balance_counts_train_and_test() -> None:
     assert [text.get_text() for text in train.texts] == ["6,000", "384"]
     assert [bar.get_width() for bar in test.patches] == [1000, 64]  # type: ignore[attr-defined]
     assert "From 384 to 6,000 training images of each class" in texts(train.figure)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(512, "512"), (11_992_448, "12 M"), (999_999, "1 M"), (34_826, "34.8 k"), (2e9, "2 G")]
-)
-def test_large_numbers_are_shortened(count: float, words: str) -> None:
-    assert style.short(count) == words

@@ -141,22 +141,14 @@ def test_the_smallest_network_as_good_as_the_winner_is_named() -> None:
     metrics = metrics_of(predictions)
     verdict = judge(metrics, predictions, "accuracy")
     sizes = {"a": {"parameters": 5000}, "b": {"parameters": 200}, "c": {"parameters": 1}}
-    assert "is b: 200 parameters instead of 5,000" in words.thrift(metrics, sizes, verdict)
-    assert words.thrift(metrics, sizes | {"b": {"parameters": 9000}}, verdict) == ""
+    assert "is b: 200 parameters instead of 5,000" in words.smallest(metrics, sizes, verdict)
+    assert words.smallest(metrics, sizes | {"b": {"parameters": 9000}}, verdict) == ""
 
 
-def test_a_percentage_has_as_many_decimals_as_the_images_support() -> None:
-    assert words.percent(0.976, 1000) == "97.6\N{NO-BREAK SPACE}%"
-    assert words.percent(0.97604, 10_000) == "97.60\N{NO-BREAK SPACE}%"
-    assert words.points(-0.035, 1000) == "\N{MINUS SIGN}3.5"
-    assert words.points(-0.00001, 1000) == "0.0"
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(1_199_882, "1.20 M"), (999_900, "1.00 M"), (305_194, "305 k"), (34_826, "34.8 k"), (7, "7")]
-)
-def test_a_large_count_is_shortened_to_three_digits(count: int, text: str) -> None:
-    assert words.short(count).replace("\N{NO-BREAK SPACE}", " ") == text
+def test_no_line_of_the_page_ends_between_a_number_and_its_unit(page: str) -> None:
+    assert "accuracy 95.0\N{NO-BREAK SPACE}% on" in page
+    assert "p\N{NO-BREAK SPACE}&lt;\N{NO-BREAK SPACE}0.0001" in page
+    assert ">900\N{NO-BREAK SPACE}k<" in page
 
 
 @pytest.mark.parametrize(

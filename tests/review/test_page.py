@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from glyphline.review.compare import compare_results
 from glyphline.review.limits import Gate
-from glyphline.review.markdown import code, escaped, interval, p_value, points, signed, table
+from glyphline.review.markdown import code, escaped, table
 from glyphline.review.page import Page, to_markdown
 from glyphline.review.results import Results
 from glyphline.review.revision import Lines
@@ -208,26 +208,6 @@ def shown(markdown: str) -> list[str]:
 def test_no_text_of_a_file_becomes_markup(one: str, other: str) -> None:
     visible = shown(table(["name", "text"], [[code(one), escaped(other)]]))
     assert [each.strip() for each in visible] == ["name", "text", " ".join(one.split()), " ".join(other.split())]
-
-
-def test_numbers_are_short_and_signed() -> None:
-    assert [points(value) for value in (0.0123, -0.0123, 0.0, -0.00001, 1)] == [
-        "+1.23",
-        "\N{MINUS SIGN}1.23",
-        "0.00",
-        "0.00",
-        "+100.00",
-    ]
-    assert interval(-0.01, 0.02) == "\N{MINUS SIGN}1.00 to +2.00"
-    assert [signed(number) for number in (3, -1200, 0)] == ["+3", "\N{MINUS SIGN}1,200", "0"]
-    assert [p_value(p) for p in (None, 0.00001, 0.000451, 0.0321, 0.5, 1.0)] == [
-        "",
-        "< 0.0001",
-        "0.0005",
-        "0.032",
-        "0.50",
-        "1.00",
-    ]
 
 
 def test_every_class_of_a_large_data_set_is_not_listed() -> None:
