@@ -36,6 +36,13 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """A request to stop a trial, by its number. It may come after the trial's end, and then stops nothing."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Splits:
     """The data of all trials, and a digest of them."""
 
@@ -61,27 +68,30 @@ def serve(descriptor: int) -> None:
     connection = Connection(descriptor)
     training.make_deterministic(seed=0, threads=1)  # each job brings its own seed
     splits: Splits | None = None
-    stopped = threading.Event()
-    inbox: SimpleQueue[Job | Splits] = SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, inbox, stopped), daemon=True).start()
+    inbox: SimpleQueue[tuple[Job, threading.Event] | Splits] = SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
     while True:
         message = inbox.get()
         if isinstance(message, Splits):
             splits = _as_tensors(message)
-            continue
-        assert splits is not None, "the data come first"
-        connection.send(_outcome(message, splits, connection.send, stopped))
-        stopped.clear()
+        else:
+            assert splits is not None, "the data come first"
+            job, stopped = message
+            connection.send(_outcome(job, splits, connection.send, stopped))
 
 
-def _listen(connection: Connection, inbox: SimpleQueue[Job | Splits], stopped: threading.Event) -> None:
+def _listen(connection: Connection, inbox: SimpleQueue[tuple[Job, threading.Event] | Splits]) -> None:
+    stops: dict[int, threading.Event] = {}
     while True:
         try:
-            message = connection.recv()
+            message: Job | Splits | Stop = connection.recv()
         except (EOFError, OSError):
             os._exit(1)  # the worker is gone, whatever the other thread is at
-        if message is None:
-            stopped.set()
+        if isinstance(message, Stop):
+            stops[message.number].set()
+        elif isinstance(message, Job):
+            stops[message.number] = threading.Event()  # a new one for another attempt at the same trial
+            inbox.put((message, stops[message.number]))
         else:
             inbox.put(message)
 

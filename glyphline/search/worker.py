@@ -14,7 +14,7 @@ from pathlib import Path
 import distributed
 import psutil
 
-from glyphline.search.trial import Job, Outcome, Report, Splits
+from glyphline.search.trial import Job, Outcome, Report, Splits, Stop
 from glyphline.search.versions import check
 
 LOOK = 0.25  # seconds between looks at a trial's memory, and at whether it is still wanted
@@ -75,7 +75,7 @@ class TrialProcess:
                     self.end()
                     return Outcome("out of memory", may_pass=True)
                 if not asked_to_stop and not wanted():
-                    self._connection.send(None)
+                    self._connection.send(Stop(job.number))
                     asked_to_stop = True
         except (EOFError, OSError, psutil.NoSuchProcess):
             self.end()

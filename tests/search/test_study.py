@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
 from glyphline.model.variant import Variant
+from glyphline.search import versions
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
 from glyphline.search.study import (
@@ -147,16 +149,25 @@ def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path
 
 
 def test_the_digest_follows_what_a_trial_depends_on_and_nothing_else() -> None:
-    versions = {"keras": "3"}
-    here = digest(search(), 1, "data", versions)
+    packages = {"keras": "3"}
+    here = digest(search(), 1, "data", packages)
     for same in ({"trials": 99}, {"workers": 7}, {"scheduler": "tcp://there:1"}, {"final": {"epochs": 3}}):
-        assert digest(search(**same), 1, "data", versions) == here, same
-    assert digest(search(patience=1), 1, "data", versions) != here
-    assert digest(search(fixed={"epochs": 3}), 1, "data", versions) != here
-    assert digest(search(space={"dense_dropout": {"choices": [0.1]}}), 1, "data", versions) != here
-    assert digest(search(), 2, "data", versions) != here
-    assert digest(search(), 1, "others", versions) != here
+        assert digest(search(**same), 1, "data", packages) == here, same
+    assert digest(search(patience=1), 1, "data", packages) != here
+    assert digest(search(fixed={"epochs": 3}), 1, "data", packages) != here
+    assert digest(search(space={"dense_dropout": {"choices": [0.1]}}), 1, "data", packages) != here
+    assert digest(search(), 2, "data", packages) != here
+    assert digest(search(), 1, "others", packages) != here
     assert digest(search(), 1, "data", {"keras": "4"}) != here
+
+
+@pytest.mark.parametrize("package", ["keras", "numpy", "optuna", "tensorflow"])
+def test_another_version_of_what_decides_a_trial_begins_a_new_study(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest(search(), 1, "data", versions.versions())
+    monkeypatch.setattr(versions, "version", lambda name: "0.1" if name == package else version(name))
+    assert digest(search(), 1, "data", versions.versions()) != before
 
 
 def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins() -> None:

@@ -1,0 +1,33 @@
+"""The process that trains trials, as a worker drives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glyphline.model.training import Examples
+from glyphline.model.variant import Variant
+from glyphline.search.trial import Job, Outcome, Report, Splits
+from glyphline.search.worker import TrialProcess
+from tests.search.conftest import LONGEST
+
+
+def test_a_stop_that_comes_too_late_stops_no_other_trial(prepared: Path) -> None:
+    train, validation = (Examples.load(prepared / name) for name in ("train", "validation"))
+    splits = Splits("data", train, validation)
+    variant = Variant(dense=[8], epochs=1)
+    process = TrialProcess()
+    epochs: list[Report] = []
+
+    def wanted_until_it_has_ended() -> bool:
+        if not epochs:
+            return True
+        assert process._connection.poll(LONGEST), "the outcome has come when the stop is sent"
+        return False
+
+    try:
+        first = process.run(Job(0, variant, seed=1), splits, epochs.append, wanted_until_it_has_ended, None)
+        second = process.run(Job(1, variant, seed=1), splits, epochs.append, lambda: True, None)
+    finally:
+        process.end()
+    assert [first, second] == [Outcome(), Outcome()]
+    assert len(epochs) == 2
