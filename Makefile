@@ -56,13 +56,13 @@ bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on 
 	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
 	python -m benchmarks.pipeline --only mlp fast
 	python -m benchmarks.growth --rounds 2
-	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2
+	PYTHONPATH="$(CURDIR)/.venv/bench" python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2
 
 bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuzushiji-49: hours
 	python -m benchmarks.side_by_side --dataset mnist
 	python -m benchmarks.pipeline
 	python -m benchmarks.growth --rounds 5
-	PYTHONPATH=$(CURDIR)/.venv/bench python -m benchmarks.search_speed
+	PYTHONPATH="$(CURDIR)/.venv/bench" python -m benchmarks.search_speed
 
 # Tools apart from the product's packages, of which bench uses the most.
 .venv/bench .venv/fuzz .venv/audit: .venv/%: %.lock
@@ -71,27 +71,28 @@ bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuz
 
 # --strict: a package that the service does not know is no package without vulnerabilities.
 audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages; needs the internet
-	@PYTHONPATH=$(CURDIR)/.venv/audit python -m pip_audit --strict --disable-pip --require-hashes --progress-spinner off \
+	@PYTHONPATH="$(CURDIR)/.venv/audit" python -m pip_audit --strict --disable-pip --require-hashes --progress-spinner off \
 	  -r requirements.lock -r bootstrap.lock 2> .venv/audit.log || { \
 	  if grep -q '^Found ' .venv/audit.log; then cat .venv/audit.log; \
 	  else echo "make audit: no service told of every locked package whether it has known vulnerabilities ($$(tail -n 1 .venv/audit.log | cut -c 1-200)); run it where the internet is within reach"; fi >&2; exit 1; }
 
 fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach; needs Linux on x86-64
 	python -m pytest -n 2 --dist loadfile --hypothesis-profile=default
-	for target in idx npz picture params; do PYTHONPATH=$(CURDIR)/.venv/fuzz python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
+	for target in idx npz picture params; do PYTHONPATH="$(CURDIR)/.venv/fuzz" python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here
 	python -m glyphline.review.integrity
 
-# Names reach the shell as variables of its environment, so that nothing in them is taken for a command.
+# Names reach the shell as variables of its environment, so that nothing in them is taken for a command. FOLDER=path judges
+# another checkout with the code of this one; -P keeps Python from importing that checkout's.
 review: setup ## Print what changed since BASE=revision (if not given: since this branch left main)
-	glyphline review $${BASE:+-- "$$BASE"}
+	cd "$${FOLDER:-.}" && glyphline review $${BASE:+-- "$$BASE"}
 
 gate: setup ## The same, and fail where a metric falls too far or dvc.lock is stale
-	glyphline review --gate $${BASE:+-- "$$BASE"}
+	cd "$${FOLDER:-.}" && glyphline review --gate $${BASE:+-- "$$BASE"}
 
 prove: setup ## Rebuild the last commit from nothing in a scratch clone, and compare with what it has
-	python -m glyphline.review.proof
+	cd "$${FOLDER:-.}" && python -P -m glyphline.review.proof
 
 comment: ## Post the page PAGE=file on pull request PR=number, or renew it there; needs gh
 	.github/comment

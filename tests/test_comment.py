@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.github import BOT, LONGEST, GitHub, serving
+from tests.github import BOT, HEAD, LONGEST, RUN, GitHub, serving
 
 pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
 
@@ -83,11 +83,21 @@ def test_a_person_renews_a_comment_of_their_own(github: GitHub, page: Path) -> N
     assert [each["body"] for each in github.comments] == [f"{MARKER}\nthe workflow's", f"{MARKER}\nthe second page\n"]
 
 
-def test_a_page_that_is_too_long_begins_with_where_the_whole_is(github: GitHub, page: Path) -> None:
-    run = {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "owner/glyphs"}
-    result = comment(github, page, "か" * LONGEST, **run)
-    assert result.returncode == 0, result.stderr
-    (posted,) = github.comments
+def test_a_page_that_is_too_long_begins_with_where_the_whole_is(tmp_path: Path, page: Path) -> None:
+    artifact = tmp_path / "artifact"
+    artifact.mkdir()
+    (artifact / "number").write_text("12\n")
+    (artifact / "page.md").write_text("か" * LONGEST, encoding="utf-8")
+    run = {
+        "RUN": str(RUN),
+        "COMMIT": HEAD,
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "owner/glyphs",
+    }
+    with serving(artifact) as github:
+        result = comment(github, page, "", **run)
+        assert result.returncode == 0, result.stderr
+        (posted,) = github.comments
     assert "https://github.com/owner/glyphs/actions/runs/7" in posted["body"].splitlines()[1]
     assert posted["body"].rstrip().endswith("か" * 60_000)
 
