@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-REQUIRED = "GLYPHLINE_BROWSER_REQUIRED"  # set in the environment: a machine without a browser fails the tests
 ARGUMENTS = [
     "--no-sandbox",  # continuous integration runs as root
     "--disable-gpu",
@@ -45,10 +43,6 @@ def running(executable: str) -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-
-
-def required() -> bool:
-    return bool(os.environ.get(REQUIRED))
 
 
 def take_picture(page: Path, destination: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,18 @@ REPOSITORY = Path(__file__).parents[1]
 # The same commit gets the same answer. `pytest --hypothesis-profile=default` looks for what was never tried.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
+
+NO_SKIPS = "GLYPHLINE_NO_SKIPS"  # set in the environment: a test that cannot run here fails instead of being skipped
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and os.environ.get(NO_SKIPS):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: {report.longreprtext}, and {NO_SKIPS} is set"
+    return report
+
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Write = Callable[..., None]

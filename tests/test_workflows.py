@@ -65,7 +65,9 @@ def test_the_two_checks_see_what_they_are_for(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text(text.replace("runs-on:", "run-on:"), encoding="utf-8")
     assert schema_check(broken).returncode != 0
-    broken.write_text(text.replace("make --silent -C base gate", "echo ${{ github.event.pull_request.title }}"), encoding="utf-8")
+    broken.write_text(
+        text.replace("make --silent -C base gate", "echo ${{ github.event.pull_request.title }}"), encoding="utf-8"
+    )
     assert "template-injection" in safety_check(broken).stdout
 
 

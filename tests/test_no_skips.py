@@ -1,0 +1,41 @@
+"""Where GLYPHLINE_NO_SKIPS is set, no test is skipped unseen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import NO_SKIPS, REPOSITORY
+
+SKIPPING = """
+import pytest
+
+@pytest.mark.skipif(True, reason="no such program")
+def test_by_a_mark(): ...
+
+def test_by_a_call():
+    pytest.skip("no such program")
+
+@pytest.mark.xfail(strict=True)
+def test_that_is_expected_to_fail():
+    assert False
+"""
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", "1 xfailed"), ("1", "2 failed, 1 xfailed")])
+def test_a_skipped_test_fails_where_skips_are_forbidden(tmp_path: Path, value: str, expected: str) -> None:
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--rootdir", str(tmp_path), str(tmp_path)],
+        env={**os.environ, NO_SKIPS: value, "PYTHONPATH": str(REPOSITORY)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert expected in result.stdout, result.stdout
+    assert ("no such program, and GLYPHLINE_NO_SKIPS is set" in result.stdout) == bool(value)
