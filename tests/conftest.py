@@ -32,8 +32,8 @@ NO_SKIPS = "GLYPHLINE_NO_SKIPS"  # set in the environment: a test that cannot ru
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(NO_SKIPS):
-        report.outcome = "failed"
-        report.longrepr = f"{report.nodeid}: {report.longreprtext}, and {NO_SKIPS} is set"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        report.outcome, report.longrepr = "failed", f"{reason}, and {NO_SKIPS} is set"
     return report
 
 
