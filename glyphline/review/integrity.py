@@ -24,9 +24,10 @@ from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 
 from glyphline import paths
-from glyphline.config import parse_params, parse_yaml
+from glyphline.config import parse_params
 from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.review.damage import damaged
+from glyphline.schema import parse_yaml
 
 REBUILD = "run: dvc repro, and commit dvc.lock and metrics/"
 DELETE = "delete it, then run: dvc repro"

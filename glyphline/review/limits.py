@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
+NAME = r"^[a-z][a-z0-9_]*$"
 Fraction = Annotated[float, Field(ge=0, le=1)]
-VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise ValueError("a variant's name is a lower-case letter, then lower-case letters, digits and _")
+    return name
+
+
+VariantName = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 
 
 class Limits(BaseModel, extra="forbid", strict=True, frozen=True):

@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.config import parse_yaml
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation.seeds import Spread
 from glyphline.review.revision import Revision
+from glyphline.schema import parse_yaml
 
 METRICS = ("accuracy", "balanced_accuracy")
 COSTS = ("parameters", "multiply_adds")

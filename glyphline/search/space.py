@@ -66,7 +66,14 @@ class Choices(BaseModel, extra="forbid", strict=True, frozen=True):
     choices: list[Any] = Field(min_length=1)
 
 
-Values = Annotated[Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")], Discriminator(_kind_of)]
+Values = Annotated[
+    Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="entries_of_entries",
+        custom_error_message="this is a range, or choices; a list of entries has no lists in it",
+    ),
+]
 
 
 class Entries(BaseModel, extra="forbid", strict=True, frozen=True):
