@@ -1,7 +1,7 @@
 """Make files of the official names, keys, dtypes and shapes of Kuzushiji-49 and Kuzushiji-MNIST, for when the real ones
 are out of reach: printed kana, shifted and noisy, as imbalanced as the real ones.
 
-They have digests of their own, so they work in a clone whose glyphline/datasets.py names those: --clone enters them
+They have digests of their own, so they work in a clone whose datasets/<name>.yaml names those: --clone writes them
 there. The clone is for measuring; never commit from it.
 
     git clone . /tmp/stand-in
@@ -15,16 +15,17 @@ import argparse
 import gzip
 import hashlib
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from ruamel.yaml import YAML
 from scipy.ndimage import gaussian_filter
 
+from glyphline import paths
 from glyphline.data.formats import IMAGES_MAGIC, LABELS_MAGIC, SIDE
-from glyphline.data.records import K49, KMNIST, Dataset
 from glyphline.figures import kana_font_path
 
 GLYPH_PIXELS = 22  # height of the printed kana
@@ -33,47 +34,32 @@ NOISE = 40  # standard deviation, grey levels
 RAREST_SHARE = 0.065  # images of the rarest class of Kuzushiji-49 for one of the most frequent (456 of 7,000)
 
 
-@dataclass(frozen=True)
-class MadeFile:
-    """A file that stands in for a published one."""
+def make(clone: Path, name: str, train_count: int, test_count: int, seed: int) -> dict[str, str]:
+    """Write the four files of k49 or kmnist into a clone's stand-ins/<name>, and what they are into its record.
 
-    name: str
-    published_digest: str
-    digest: str
-    published_count: int
-    count: int
-
-
-def make(dataset: Dataset, folder: Path, train_count: int, test_count: int, seed: int) -> list[MadeFile]:
-    """Write the four files of K49 or KMNIST into folder/<dataset>."""
-    if dataset.train is None or dataset.test is None:
-        raise ValueError(f"{dataset.name} has no files")
-    (folder / dataset.name).mkdir(parents=True, exist_ok=True)
+    Returns the digest of each file.
+    """
+    folder, record = clone / "stand-ins" / name, clone / paths.dataset(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    yaml = YAML()  # keeps comments
+    dataset = yaml.load(record.read_text(encoding="utf-8"))
     generator = np.random.default_rng(seed)
-    made = []
-    for split, count in ((dataset.train, train_count), (dataset.test, test_count)):
-        images, labels = draw(dataset.class_names, count, generator)
-        for file, values in ((split.images, images), (split.labels, labels)):
-            path = folder / dataset.name / file.name
+    digests = {}
+    for split, count in (("train", train_count), ("test", test_count)):
+        dataset[split]["count"] = count
+        images, labels = draw(dataset["class_names"], count, generator)
+        for part, values in (("images", images), ("labels", labels)):
+            file = dataset[split][part]
+            path = folder / file["name"]
             _write(path, values)
-            digest = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
-            made.append(MadeFile(file.name, file.digest, digest, file.count, count))
-    return made
-
-
-def enter(made: list[MadeFile], datasets_module: Path) -> None:
-    """Replace the published digests and counts in a clone's glyphline/datasets.py by those of the made files."""
-    text = datasets_module.read_text(encoding="utf-8")
-    for file in made:
-        old = f'{file.published_digest.split(":")[1]}", {file.published_count:_}'
-        if old not in text:
-            raise SystemExit(f"{datasets_module}: {file.name} is not in it with its published digest")
-        text = text.replace(old, f'{file.digest.split(":")[1]}", {file.count:_}')
-    datasets_module.write_text(text, encoding="utf-8")
+            file["digest"] = digests[path.name] = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
+    with record.open("w", encoding="utf-8") as stream:
+        yaml.dump(dataset, stream)
+    return digests
 
 
 def draw(
-    class_names: tuple[str, ...], count: int, generator: np.random.Generator
+    class_names: Sequence[str], count: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """`count` noisy pictures (count, 28, 28) uint8 and their labels (count,), every class at least twice."""
     frequency = np.geomspace(1.0, RAREST_SHARE, len(class_names))
@@ -111,18 +97,16 @@ def _write(path: Path, values: NDArray[np.uint8]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clone", type=Path, required=True, help="a scratch clone of this repository")
-    parser.add_argument("--dataset", choices=[K49.name, KMNIST.name], default=K49.name)
+    parser.add_argument("--dataset", choices=["k49", "kmnist"], default="k49")
     parser.add_argument("--train", type=int, default=232_365, help="number of training images")
     parser.add_argument("--test", type=int, default=38_547, help="number of test images")
     parser.add_argument("--seed", type=int, default=49)
     arguments = parser.parse_args()
     if arguments.clone.resolve() == Path.cwd().resolve():
         parser.error("--clone is this very repository; name a scratch clone of it")
-    dataset = {K49.name: K49, KMNIST.name: KMNIST}[arguments.dataset]
-    made = make(dataset, arguments.clone / "stand-ins", arguments.train, arguments.test, arguments.seed)
-    enter(made, arguments.clone / "glyphline" / "datasets.py")
-    for file in made:
-        print(f"{file.name}: {file.count:,}, {file.digest}")
+    made = make(arguments.clone, arguments.dataset, arguments.train, arguments.test, arguments.seed)
+    for name, digest in made.items():
+        print(f"{name}: {digest}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from glyphline import paths
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -52,12 +55,13 @@ def prepare(folder: Path, changes: Mapping[str, object]) -> None:
 
 
 def write_params(folder: Path, changes: Mapping[str, object]) -> None:
-    """Make a folder with the repository's params.yaml, some top keys changed."""
+    """Make a folder with the repository's params.yaml, some top keys changed, and its data sets' records."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     params = yaml.load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     params.update(changes)
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(REPOSITORY / paths.DATASETS, folder / paths.DATASETS, dirs_exist_ok=True)
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)

@@ -29,7 +29,7 @@ from benchmarks import processes
 from benchmarks.kuzushiji_stand_in import draw
 from glyphline import paths
 from glyphline.config import load_params
-from glyphline.data.records import DATASETS, K49
+from glyphline.data.records import dataset_names, load_dataset
 from stages.preprocess import save_split
 
 R5_TRAIN, R5_VALIDATION = 193_818, 38_547
@@ -46,10 +46,11 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
         processes.prepare(folder, {"dataset": arguments.dataset, "search": search})
         return
     processes.write_params(folder, {"search": search})
-    images, labels = draw(K49.class_names, arguments.train + arguments.validation, np.random.default_rng(SEED))
+    class_names = load_dataset("k49").class_names
+    images, labels = draw(class_names, arguments.train + arguments.validation, np.random.default_rng(SEED))
     ends = {"train": (0, arguments.train), "validation": (arguments.train, len(labels))}
     for name, (start, end) in ends.items():
-        save_split(folder / paths.PREPARED / name, images, labels, np.arange(start, end), len(K49.class_names))
+        save_split(folder / paths.PREPARED / name, images, labels, np.arange(start, end), len(class_names))
 
 
 def timed(folder: Path, *command: str) -> float:
@@ -117,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=int, default=R5_TRAIN, help="made-up images to train on")
     parser.add_argument("--validation", type=int, default=R5_VALIDATION, help="made-up images to validate on")
-    parser.add_argument("--dataset", choices=list(DATASETS), help="a real data set, in place of made-up images")
+    parser.add_argument("--dataset", choices=dataset_names(), help="a real data set, in place of made-up images")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--stopping", choices=["none", "plateau"], default="none", help="of Glyphline's search")

@@ -25,7 +25,7 @@ from benchmarks import arithmetic
 from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
 from glyphline import paths
 from glyphline.config import load_params
-from glyphline.data.records import DATASETS
+from glyphline.data.records import dataset_names
 
 REFERENCES = ("original", "convnet", "mlp")
 OURS = ("fast", "best")  # beside plain original
@@ -127,7 +127,7 @@ def _cells(runs: list[Measured], accuracy: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", metavar="PAIR", help=f"of {', '.join(PAIRS)}; all if none is named")
-    parser.add_argument("--dataset", choices=list(DATASETS), default="mnist-5k", help="default: %(default)s")
+    parser.add_argument("--dataset", choices=dataset_names(), default="mnist-5k", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     fraction = load_params(REPOSITORY / paths.PARAMS).preprocess.validation_fraction
     parser.add_argument("--validation-fraction", type=float, default=fraction, help="default: %(default)s")

@@ -8,7 +8,7 @@ class GlyphlineError(Exception):
 
 
 class ParamsError(GlyphlineError):
-    """params.yaml does not say what the schema allows."""
+    """params.yaml, or a data set's record, does not say what its schema allows."""
 
 
 class FormatError(GlyphlineError):

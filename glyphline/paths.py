@@ -5,6 +5,7 @@ from pathlib import Path
 TUNED = "tuned"  # the variant that the search finds
 
 PARAMS = Path("params.yaml")
+DATASETS = Path("datasets")
 SCHEMA = Path("data/params.schema.json")
 DOWNLOADS = Path("data/downloads")
 
@@ -32,6 +33,11 @@ PLOTS = Path("plots")
 REPORT = Path("report/index.html")
 RUNS = Path("runs")
 TRIAL_SECONDS = RUNS / "trials.csv"
+
+
+def dataset(name: str) -> Path:
+    """The record of a data set."""
+    return DATASETS / f"{name}.yaml"
 
 
 def model(variant: str) -> Path:

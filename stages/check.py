@@ -1,25 +1,31 @@
-"""Refuse a params.yaml that is wrong before any work is done.
+"""Refuse a params.yaml, or a record of its data set, that is wrong before any work is done.
 
 Every other stage comes after this one: its output, the JSON schema of params.yaml (for editors that complete and
-check YAML), depends on the code alone, so a changed parameter reruns the check and then only what the parameter
-concerns.
+check YAML), depends on the code and on the names of the data sets alone, so a changed parameter reruns the check and
+then only what the parameter concerns.
 """
 
 import argparse
+import contextlib
 import json
+import os
 
 from glyphline import paths, stage
 from glyphline.config import Params, load_params
-from glyphline.data.records import DATASETS
+from glyphline.data.records import dataset_names, load_dataset
 from glyphline.errors import ParamsError
 
 
 def main() -> None:
-    params = load_params(paths.PARAMS)
-    if params.dataset not in DATASETS:
-        raise ParamsError(f"{paths.PARAMS}: dataset: {params.dataset!r} is not one of {', '.join(DATASETS)}")
+    try:
+        load_dataset(load_params(paths.PARAMS).dataset)
+    except ParamsError:
+        # DVC may have written the value within the second of git's last look, and git compares size and time first.
+        with contextlib.suppress(OSError):
+            os.utime(paths.PARAMS)
+        raise
     schema = Params.model_json_schema()
-    schema["properties"]["dataset"]["enum"] = list(DATASETS)
+    schema["properties"]["dataset"]["enum"] = dataset_names()
     paths.SCHEMA.parent.mkdir(exist_ok=True)
     paths.SCHEMA.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
 

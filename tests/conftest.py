@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from glyphline.data.records import Dataset
     from tests.pipeline.conftest import Clone
 
 REPOSITORY = Path(__file__).parents[1]
@@ -56,12 +57,19 @@ def files_for_git() -> list[str]:
     return [name for name in listing.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
 
 
+def load_record(name: str) -> Dataset:
+    """The record of a data set of this repository, from whatever folder a test runs in."""
+    from glyphline.data.records import parse_dataset
+
+    return parse_dataset((REPOSITORY / "datasets" / f"{name}.yaml").read_bytes(), name)
+
+
 @pytest.fixture(scope="session")
 def bundled() -> tuple[Labelled, Labelled]:
     """The bundled data, 4,000 training and 1,000 test digits. Not to be written to."""
-    from stages.download import bundled_digits
+    from glyphline.data.source import read_dataset
 
-    parts = bundled_digits()
+    parts = read_dataset("mnist-5k", load_record("mnist-5k"), None, REPOSITORY / "data/downloads")
     for images, labels in parts:
         images.setflags(write=False)
         labels.setflags(write=False)
@@ -84,7 +92,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write_params(world: Path) -> Write:
-    """Writes a small, right params.yaml into the world; keyword arguments replace its keys."""
+    """Writes a small, right params.yaml into the world; keyword arguments replace its keys.
+
+    The data sets' records lie beside it, as in the repository.
+    """
+    shutil.copytree(REPOSITORY / "datasets", world / "datasets")
 
     def write(**changes: Any) -> None:
         values: dict[str, Any] = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import logging
 import shutil
 import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pooch
 import requests
@@ -22,28 +24,32 @@ MIRROR_VARIABLE = "GLYPHLINE_MIRROR"
 TIMEOUT_SECONDS = 30.0  # without a byte from the server
 RETRIES = 2  # of each mirror, after 1 and 2 seconds
 _CHUNK_BYTES = 1 << 20
+_TOO_LARGE = "the {} is larger than {:,} bytes, more than as many images or labels as the record says can take"
 
 
-def mirrors_of(dataset: Dataset, own_mirror: str | None) -> list[str]:
-    """Where to look for a data set's files, in order: the user's own mirror, `<dataset>/<file>`, goes first."""
-    own = [f"{own_mirror.rstrip('/')}/{dataset.name}/"] if own_mirror else []
-    return [*own, *dataset.mirrors]
+def mirrors_of(name: str, dataset: Dataset, own_mirror: str | None) -> list[str]:
+    """Where to look for a data set's files, in order: the user's own mirror, `<name>/<file>`, goes first."""
+    own = [f"{own_mirror.rstrip('/')}/{name}"] if own_mirror else []
+    return [f"{mirror.rstrip('/')}/" for mirror in (*own, *dataset.mirrors)]
 
 
 def fetch(
     file: PublishedFile,
     mirrors: Sequence[str],
     folder: Path,
+    most_bytes: int,
+    *,
     timeout_seconds: float = TIMEOUT_SECONDS,
     retries: int = RETRIES,
 ) -> Path:
     """Bring a file into `folder` and return its path; a verified copy already there is used as it is.
 
-    The file is downloaded or copied beside its place, verified, and only then moved there.
+    The file is downloaded or copied beside its place, verified, and only then moved there. most_bytes: of the file, and
+    of its content; what is larger is left as soon as that shows.
     Raises FetchError when no mirror has it as published, with each mirror's reason.
     """
     path = folder / file.name
-    if path.is_file() and mismatch(path, file) is None:
+    if path.is_file() and mismatch(path, file, most_bytes) is None:
         return path
     path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,9 +57,9 @@ def fetch(
     for mirror in mirrors:
         try:
             if mirror.startswith(("http://", "https://")):
-                _download(file, mirror, folder, timeout_seconds, retries)
+                _download(file, mirror, folder, most_bytes, timeout_seconds=timeout_seconds, retries=retries)
             else:
-                _copy(file, Path(mirror), folder)
+                _copy(file, Path(mirror), folder, most_bytes)
         except _MirrorError as error:
             reasons.append(f"  {mirror}{file.name}: {error}")
             print(f"{file.name}: not from {mirror}: {error}", file=sys.stderr)
@@ -68,14 +74,18 @@ def fetch(
     )
 
 
-def mismatch(path: Path, file: PublishedFile) -> str | None:
-    """Why the bytes at `path` are not the published file, or None when they are."""
+def mismatch(path: Path, file: PublishedFile, most_bytes: int) -> str | None:
+    """Why the bytes at `path` are not the published file, or None when they are. Reads no more than `most_bytes`."""
+    left = most_bytes
     algorithm, expected = file.digest.split(":")
     digest = hashlib.new(algorithm)
     try:
         with decompressed(path) if file.digest_of == "content" else path.open("rb") as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
+                left -= len(chunk)
+                if left < 0:
+                    return _TOO_LARGE.format(file.digest_of, most_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         return f"the compressed data is damaged or cut short ({error})"
     if digest.hexdigest() == expected:
@@ -95,14 +105,28 @@ class _UnverifiedError(ValueError):
     """The bytes that came are not the published ones; pooch tries again on ValueError."""
 
 
-def _copy(file: PublishedFile, mirror: Path, folder: Path) -> None:
+class _LimitedFile(io.BufferedWriter):
+    """A new file that takes no more than `most_bytes`."""
+
+    def __init__(self, path: str | Path, most_bytes: int) -> None:
+        super().__init__(io.FileIO(path, "w"))
+        self.most_bytes = most_bytes
+
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > self.most_bytes:
+            raise _MirrorError(_TOO_LARGE.format("file", self.most_bytes))
+        return super().write(chunk)
+
+
+def _copy(file: PublishedFile, mirror: Path, folder: Path, most_bytes: int) -> None:
     source = mirror / file.name
     if not source.is_file():
         raise _MirrorError("there is no such file")
     partial = folder / f"{file.name}.partial"
     try:
-        shutil.copyfile(source, partial)
-        problem = mismatch(partial, file)
+        with source.open("rb") as published, _LimitedFile(partial, most_bytes) as copy:
+            shutil.copyfileobj(published, copy)
+        problem = mismatch(partial, file, most_bytes)
         if problem:
             raise _MirrorError(problem)
         partial.replace(folder / file.name)
@@ -112,7 +136,9 @@ def _copy(file: PublishedFile, mirror: Path, folder: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _download(file: PublishedFile, mirror: str, folder: Path, timeout_seconds: float, retries: int) -> None:
+def _download(
+    file: PublishedFile, mirror: str, folder: Path, most_bytes: int, *, timeout_seconds: float, retries: int
+) -> None:
     http = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
         chunk_size=_CHUNK_BYTES,
@@ -122,12 +148,13 @@ def _download(file: PublishedFile, mirror: str, folder: Path, timeout_seconds: f
 
     def download_and_verify(url: str, output: str, keeper: pooch.Pooch) -> None:
         try:
-            http(url, output, keeper)
+            with _LimitedFile(output, most_bytes) as arriving:
+                http(url, arriving, keeper)
         except requests.HTTPError as error:
             if error.response.status_code < 500:  # the mirror's last word: asking again changes nothing
                 raise _MirrorError(_reason(error, timeout_seconds)) from None
             raise
-        problem = mismatch(Path(output), file)
+        problem = mismatch(Path(output), file, most_bytes)
         if problem:
             raise _UnverifiedError(problem)
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.data.records import DATASETS
 from glyphline.evaluation.seeds import MeanDifference, Spread, compare_means
 from glyphline.evaluation.significance import Paired, compare, compare_balanced, holm
 from glyphline.review.results import METRICS, Results
@@ -107,11 +106,10 @@ def compare_results(before: Results, after: Results) -> Comparison:
         tested = {variant: _change(before, after, variant, metric, not_comparable) for variant in shared}
         for variant, change in _adjusted(tested).items():
             changes[variant][metric] = change
-    known = DATASETS.get(after.dataset)
     return Comparison(
         before=before,
         after=after,
-        leading_metric=known.leading_metric if known else METRICS[0],
+        leading_metric=after.record.leading_metric if after.record else METRICS[0],
         not_comparable=not_comparable,
         variants=[
             VariantReview(

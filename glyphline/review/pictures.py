@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from glyphline.data.records import DATASETS
 from glyphline.figures.changes import Interval, Row, class_changes, differences, flips
 from glyphline.review.changed import Changed
 from glyphline.review.compare import Comparison, VariantReview, Verdict
@@ -31,8 +30,8 @@ def draw(comparison: Comparison, changed: Changed | None) -> Iterator[Picture]:
     moved = [review for review in comparison.variants if review.moves]
     if not moved:
         return
-    known = DATASETS.get(comparison.after.dataset)
-    dataset = known.title if known else comparison.after.dataset
+    record = comparison.after.record
+    dataset = record.title if record else comparison.after.dataset
     for metric in METRICS:
         section = "leading" if metric == comparison.leading_metric else "other"
         words = f"A dot and its interval for each variant that moved: the same numbers as in the table of {metric}."

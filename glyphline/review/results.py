@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glyphline import paths
+from glyphline.data.records import Dataset, parse_dataset
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation.seeds import Spread
 from glyphline.review.revision import Revision
@@ -40,7 +41,7 @@ class Results:
     predictions: of each variant, (n,) predicted classes. class_names: in the order of the classes' numbers; empty where
     the revision does not tell. costs: of each variant, parameters and multiply_adds. outs: the digest in dvc.lock of
     each file or folder that a stage writes. used_by: of each file, the stages that declare it. packages: the version
-    of each package in requirements.lock.
+    of each package in requirements.lock. record: of the data set; None where the revision has none that is valid today.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Results:
     outs: Mapping[str, str]
     used_by: Mapping[str, list[str]]
     packages: Mapping[str, str]
+    record: Dataset | None = None
 
     @property
     def dataset(self) -> str:
@@ -92,6 +94,7 @@ def read_results(revision: Revision) -> Results:
         costs={variant: _costs(revision, variant) for variant in metrics},
         outs=_outs(_quietly(revision, Path("dvc.lock"))),
         used_by=_used_by(_quietly(revision, Path("dvc.yaml"))),
+        record=_record(revision, paths.dataset(str(params.get("dataset")))),
         packages=_packages((revision.read(Path("requirements.lock")) or b"").decode("utf-8", "replace")),
     )
 
@@ -171,6 +174,13 @@ def _costs(revision: Revision, variant: str) -> dict[str, int]:
     content = revision.read(path)
     metrics = _json(revision, path, content) if content is not None else None
     return {cost: metrics[cost] for cost in COSTS if _is_number(metrics.get(cost))} if isinstance(metrics, dict) else {}
+
+
+def _record(revision: Revision, path: Path) -> Dataset | None:
+    try:
+        return parse_dataset(revision.read(path) or b"", source=str(path))
+    except GlyphlineError:
+        return None
 
 
 def _json(revision: Revision, path: Path, content: bytes) -> Any:

@@ -11,7 +11,15 @@ from glyphline import paths
 from glyphline.errors import GlyphlineError
 
 MAIN_BRANCHES = ("refs/heads/main", "refs/heads/master", "refs/remotes/*/main", "refs/remotes/*/master")
-WATCHED = (str(paths.PARAMS), "dvc.yaml", "dvc.lock", "metrics", "glyphline", "stages")  # what a review is about
+WATCHED = (
+    str(paths.PARAMS),
+    "dvc.yaml",
+    "dvc.lock",
+    "metrics",
+    "datasets",
+    "glyphline",
+    "stages",
+)  # what a review is about
 SHALLOW = "this clone is shallow, without the history that is needed; run: git fetch --unshallow (on GitHub Actions: "
 SHALLOW += "actions/checkout with fetch-depth: 0)"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import socket
@@ -13,15 +14,18 @@ from pathlib import Path
 import pytest
 
 from glyphline.data.fetch import MIRROR_VARIABLE, fetch, mirrors_of, mismatch
-from glyphline.data.records import MNIST, PublishedFile
+from glyphline.data.records import PublishedFile
 from glyphline.errors import FetchError
+from tests.conftest import load_record
 
 CONTENT = b"\x00\x00\x08\x01" + bytes(range(256)) * 40
 SERVED = gzip.compress(CONTENT, 9, mtime=1)
 RECOMPRESSED = gzip.compress(CONTENT, 1, mtime=2)
 
-BY_CONTENT = PublishedFile("train-labels.gz", f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", "content", 10)
-AS_SERVED = PublishedFile("train-labels.gz", f"md5:{hashlib.md5(SERVED).hexdigest()}", "file", 10)
+NAME = "train-labels.gz"
+BY_CONTENT = PublishedFile(name=NAME, digest=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", digest_of="content")
+AS_SERVED = PublishedFile(name=NAME, digest=f"md5:{hashlib.md5(SERVED).hexdigest()}", digest_of="file")
+MOST_BYTES = 2 * len(CONTENT)
 
 PATIENCE_SECONDS = 10.0  # of the tests with a server that says nothing; a right client has left by then
 
@@ -122,7 +126,7 @@ def contents(folder: Path) -> list[str]:
 def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_seconds: float = 5.0) -> str:
     """The message of a fetch that fails, which has to leave nothing behind."""
     with pytest.raises(FetchError) as caught:
-        fetch(file, mirrors, folder, timeout_seconds, retries=0)
+        fetch(file, mirrors, folder, MOST_BYTES, timeout_seconds=timeout_seconds, retries=0)
     assert contents(folder) == []
     return str(caught.value)
 
@@ -130,7 +134,7 @@ def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_secon
 @pytest.mark.parametrize("file", [BY_CONTENT, AS_SERVED])
 def test_the_published_file_arrives_as_served(mirror: Mirror, folder: Path, file: PublishedFile) -> None:
     mirror.answers = [serve(SERVED)]
-    path = fetch(file, [mirror.url], folder)
+    path = fetch(file, [mirror.url], folder, MOST_BYTES)
     assert path == folder / file.name
     assert path.read_bytes() == SERVED
     assert mirror.asked == ["/data/train-labels.gz"]
@@ -139,7 +143,7 @@ def test_the_published_file_arrives_as_served(mirror: Mirror, folder: Path, file
 
 def test_the_server_is_told_not_to_compress_on_the_way(mirror: Mirror, folder: Path) -> None:
     mirror.answers = [serve(SERVED)]
-    fetch(AS_SERVED, [mirror.url], folder)
+    fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES)
     assert mirror.headers[0]["Accept-Encoding"] == "identity"
 
 
@@ -179,19 +183,19 @@ def test_a_web_page_in_place_of_the_file_is_called_one(mirror: Mirror, folder: P
 def test_a_mirror_that_says_no_is_asked_once(mirror: Mirror, folder: Path, status: int) -> None:
     mirror.answers = [serve(b"no", status)]
     with pytest.raises(FetchError, match=f"the server answered {status} "):
-        fetch(AS_SERVED, [mirror.url], folder, retries=2)
+        fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES, retries=2)
     assert len(mirror.asked) == 1
 
 
 def test_a_mirror_that_falters_is_asked_again(mirror: Mirror, folder: Path) -> None:
     mirror.answers = [serve(b"busy", 500), serve(SERVED)]
-    assert fetch(AS_SERVED, [mirror.url], folder, retries=1).read_bytes() == SERVED
+    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES, retries=1).read_bytes() == SERVED
     assert len(mirror.asked) == 2
 
 
 def test_a_download_that_came_damaged_is_asked_for_again(mirror: Mirror, folder: Path) -> None:
     mirror.answers = [serve(SERVED[:-1]), serve(SERVED)]
-    assert fetch(AS_SERVED, [mirror.url], folder, retries=1).read_bytes() == SERVED
+    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES, retries=1).read_bytes() == SERVED
     assert contents(folder) == [AS_SERVED.name]
 
 
@@ -223,9 +227,9 @@ def test_an_address_that_is_none_is_a_reason_like_any_other(folder: Path, addres
 
 def test_a_server_that_unpacks_on_the_way_is_right_where_the_content_counts(mirror: Mirror, folder: Path) -> None:
     mirror.answers = [serve(SERVED, Content_Encoding="gzip")]
-    path = fetch(BY_CONTENT, [mirror.url], folder)
+    path = fetch(BY_CONTENT, [mirror.url], folder, MOST_BYTES)
     assert path.read_bytes() == CONTENT
-    assert mismatch(path, BY_CONTENT) is None
+    assert mismatch(path, BY_CONTENT, MOST_BYTES) is None
 
 
 def test_a_false_content_encoding_is_refused(mirror: Mirror, folder: Path) -> None:
@@ -235,12 +239,12 @@ def test_a_false_content_encoding_is_refused(mirror: Mirror, folder: Path) -> No
 
 def test_an_unknown_content_encoding_does_not_spoil_the_file(mirror: Mirror, folder: Path) -> None:
     mirror.answers = [serve(SERVED, Content_Encoding="identity")]
-    assert fetch(AS_SERVED, [mirror.url], folder).read_bytes() == SERVED
+    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
 
 
 def test_a_redirection_is_followed_and_a_circle_is_not(mirror: Mirror, folder: Path) -> None:
     mirror.answers = [serve(b"", 302, Location="/elsewhere.gz"), serve(SERVED)]
-    fetch(AS_SERVED, [mirror.url], folder).unlink()
+    fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).unlink()
     assert mirror.asked == ["/data/train-labels.gz", "/elsewhere.gz"]
     mirror.answers = [serve(b"", 302, Location="/data/train-labels.gz")]
     assert "TooManyRedirects" in refusal(AS_SERVED, [mirror.url], folder)
@@ -249,7 +253,7 @@ def test_a_redirection_is_followed_and_a_circle_is_not(mirror: Mirror, folder: P
 def test_recompressed_data_is_accepted_where_the_content_counts(mirror: Mirror, folder: Path) -> None:
     assert RECOMPRESSED != SERVED
     mirror.answers = [serve(RECOMPRESSED)]
-    assert fetch(BY_CONTENT, [mirror.url], folder).read_bytes() == RECOMPRESSED
+    assert fetch(BY_CONTENT, [mirror.url], folder, MOST_BYTES).read_bytes() == RECOMPRESSED
 
 
 def test_recompressed_data_is_refused_where_the_served_bytes_count(mirror: Mirror, folder: Path) -> None:
@@ -261,7 +265,7 @@ def test_the_next_mirror_is_asked_when_one_fails(
     mirror: Mirror, folder: Path, nowhere: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mirror.answers = [serve(SERVED)]
-    path = fetch(AS_SERVED, [nowhere, f"{folder}/no-such-folder/", mirror.url], folder, retries=0)
+    path = fetch(AS_SERVED, [nowhere, f"{folder}/no-such-folder/", mirror.url], folder, MOST_BYTES, retries=0)
     assert path.read_bytes() == SERVED
     said = capsys.readouterr()
     assert f"train-labels.gz: not from {nowhere}: no connection to the server" in said.err
@@ -270,7 +274,7 @@ def test_the_next_mirror_is_asked_when_one_fails(
 
 def test_no_further_mirror_is_asked_once_the_file_is_there(mirror: Mirror, folder: Path, nowhere: str) -> None:
     mirror.answers = [serve(SERVED)]
-    fetch(AS_SERVED, [mirror.url, mirror.url, nowhere], folder)
+    fetch(AS_SERVED, [mirror.url, mirror.url, nowhere], folder, MOST_BYTES)
     assert len(mirror.asked) == 1
 
 
@@ -291,7 +295,7 @@ def test_a_verified_copy_is_used_without_asking_anyone(mirror: Mirror, folder: P
     folder.mkdir(parents=True)
     (folder / AS_SERVED.name).write_bytes(SERVED)
     mirror.answers = [serve(b"", 500)]
-    assert fetch(AS_SERVED, [mirror.url], folder).read_bytes() == SERVED
+    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
     assert mirror.asked == []
 
 
@@ -300,7 +304,7 @@ def test_a_damaged_copy_is_replaced(mirror: Mirror, folder: Path, damaged: bytes
     folder.mkdir(parents=True)
     (folder / AS_SERVED.name).write_bytes(damaged)
     mirror.answers = [serve(SERVED)]
-    assert fetch(AS_SERVED, [mirror.url], folder).read_bytes() == SERVED
+    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
     assert len(mirror.asked) == 1
 
 
@@ -314,7 +318,7 @@ def test_a_damaged_copy_is_not_left_when_nobody_has_a_better_one(mirror: Mirror,
 def test_a_folder_is_a_mirror(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / AS_SERVED.name).write_bytes(SERVED)
-    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder).read_bytes() == SERVED
+    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder, MOST_BYTES).read_bytes() == SERVED
     assert (tmp_path / "shelf" / AS_SERVED.name).read_bytes() == SERVED
     assert contents(folder) == [AS_SERVED.name]
 
@@ -325,19 +329,49 @@ def test_a_folder_is_verified_like_a_server(tmp_path: Path, folder: Path) -> Non
 
 
 def test_the_user_s_own_mirror_comes_first_as_a_folder_or_an_address() -> None:
-    assert mirrors_of(MNIST, None) == list(MNIST.mirrors)
-    assert mirrors_of(MNIST, "") == list(MNIST.mirrors)
-    assert mirrors_of(MNIST, "/srv/glyphs/") == ["/srv/glyphs/mnist/", *MNIST.mirrors]
-    assert mirrors_of(MNIST, "http://intranet/glyphs") == ["http://intranet/glyphs/mnist/", *MNIST.mirrors]
+    mnist = load_record("mnist")
+    assert mirrors_of("mnist", mnist, None) == mirrors_of("mnist", mnist, "") == mnist.mirrors
+    assert mirrors_of("mnist", mnist, "/srv/glyphs/") == ["/srv/glyphs/mnist/", *mnist.mirrors]
+    assert mirrors_of("mnist", mnist, "http://intranet/glyphs") == ["http://intranet/glyphs/mnist/", *mnist.mirrors]
+    without_slash = mnist.model_copy(update={"mirrors": ["http://intranet"]})
+    assert mirrors_of("mnist", without_slash, None) == ["http://intranet/"]
 
 
 def test_the_user_s_own_mirror_is_asked_before_the_published_ones(mirror: Mirror, tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "own" / MNIST.name).mkdir(parents=True)
-    (tmp_path / "own" / MNIST.name / AS_SERVED.name).write_bytes(SERVED)
+    (tmp_path / "own/mnist").mkdir(parents=True)
+    (tmp_path / "own/mnist" / NAME).write_bytes(SERVED)
     mirror.answers = [serve(SERVED)]
-    own_folder, *_ = mirrors_of(MNIST, str(tmp_path / "own"))
-    own_address, *_ = mirrors_of(MNIST, f"{mirror.url}own")
-    fetch(AS_SERVED, [own_folder, own_address], folder).unlink()
+    own_folder, own_address = (
+        mirrors_of("mnist", load_record("mnist"), own)[0] for own in (f"{tmp_path}/own", f"{mirror.url}own")
+    )
+    fetch(AS_SERVED, [own_folder, own_address], folder, MOST_BYTES).unlink()
     assert mirror.asked == []
-    fetch(AS_SERVED, [own_address, own_folder], folder)
+    fetch(AS_SERVED, [own_address, own_folder], folder, MOST_BYTES)
     assert mirror.asked == ["/data/own/mnist/train-labels.gz"]
+
+
+def test_what_never_ends_is_left_while_it_comes(mirror: Mirror, folder: Path) -> None:
+    """A server that announces no length and sends zeros until the client leaves."""
+    sent = 0
+
+    def pour(request: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        request.send_response(200)
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            while sent < 64 * 2**20:
+                sent += request.wfile.write(bytes(2**16))
+
+    mirror.answers = [pour]
+    assert f"the file is larger than {MOST_BYTES:,} bytes" in refusal(AS_SERVED, [mirror.url], folder)
+    assert sent < 64 * 2**20
+
+
+def test_a_larger_file_in_a_folder_is_not_copied(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / NAME).write_bytes(bytes(MOST_BYTES + 1))
+    assert f"the file is larger than {MOST_BYTES:,} bytes" in refusal(AS_SERVED, [f"{tmp_path}/"], folder)
+
+
+def test_a_gzip_bomb_is_not_unpacked_to_be_digested(mirror: Mirror, folder: Path) -> None:
+    mirror.answers = [serve(gzip.compress(bytes(8 * 2**20)))]
+    assert f"the content is larger than {MOST_BYTES:,} bytes" in refusal(BY_CONTENT, [mirror.url], folder)

