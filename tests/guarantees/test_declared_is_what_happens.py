@@ -66,7 +66,11 @@ def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[st
         *(f"comes before {name}" for name in sorted(order - declared.read)),
         *(f"does not open {name}" for name in in_vain(declared.read - order, read)),
         *(f"leaves {name} shut" for name in sorted(inside - read) if not matches(name, unopened)),
-        *(f"opens all of {pattern}" for pattern in unopened if not any(matches(name, [pattern]) for name in inside - read)),
+        *(
+            f"opens all of {pattern}"
+            for pattern in unopened
+            if not any(matches(name, [pattern]) for name in inside - read)
+        ),
         *(f"writes {name}" for name in undeclared(written - folders, own)),
         *(f"does not write {name}" for name in in_vain(declared.written, happened.written)),
         *(f"reads {name}" for name in undeclared(happened.parameters, keys, ".")),

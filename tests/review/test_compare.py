@@ -19,6 +19,7 @@ from glyphline.review.compare import (
     why_not_comparable,
 )
 from glyphline.review.results import Results
+from tests.conftest import load_record
 from tests.review.conftest import DIGITS, LABELS, Flags, predictions, wrong
 
 
@@ -172,7 +173,7 @@ def test_without_predictions_nothing_is_tested() -> None:
 
 
 def test_the_data_set_says_which_metric_leads() -> None:
-    kuzushiji = results({"mlp": wrong()}, params={"dataset": "k49"})
+    kuzushiji = results({"mlp": wrong()}, params={"dataset": "k49"}, record=load_record("k49"))
     assert compare_results(kuzushiji, kuzushiji).leading_metric == "balanced_accuracy"
     unknown = results({"mlp": wrong()}, params={"dataset": "somebody's"})
     assert compare_results(unknown, unknown).leading_metric == "accuracy"

@@ -19,6 +19,7 @@ from glyphline.review.markdown import code, escaped, table
 from glyphline.review.page import Page, to_markdown
 from glyphline.review.results import Results
 from glyphline.review.revision import Lines
+from tests.conftest import load_record
 from tests.review.conftest import wrong
 from tests.review.test_compare import results, spread
 
@@ -118,7 +119,7 @@ def test_where_nothing_moved_the_table_is_folded_away() -> None:
 
 
 def test_the_leading_metric_of_the_data_set_stands_first() -> None:
-    k49 = results({"a": wrong(1)}, params={"dataset": "k49"})
+    k49 = results({"a": wrong(1)}, params={"dataset": "k49"}, record=load_record("k49"))
     titles = [section.title for section in page(k49, k49).sections]
     assert titles.index("Test balanced accuracy") < titles.index("Test accuracy")
 

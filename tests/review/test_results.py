@@ -14,7 +14,7 @@ from glyphline.errors import GlyphlineError
 from glyphline.evaluation.seeds import Spread
 from glyphline.review.results import Results, read_results
 from glyphline.review.revision import Revision
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, load_record
 from tests.review.conftest import DIGITS, LABELS, Scratch, wrong
 
 
@@ -43,6 +43,18 @@ def test_a_revision_says_what_was_committed(scratch: Scratch) -> None:
     assert results.spread("mlp", "accuracy") == Spread(1, 0.998, None)
     assert results.spread("deep", "balanced_accuracy") == Spread(3, 0.97, 0.003)
     assert results.packages == {"numpy": "2.2.0, 2.3.0"}
+
+
+def test_a_revision_s_own_record_of_its_data_set_counts(scratch: Scratch) -> None:
+    scratch.write_results({"mlp": wrong(1)})
+    record = (REPOSITORY / "datasets/mnist-5k.yaml").read_text(encoding="utf-8")
+    scratch.write("datasets/mnist-5k.yaml", record.replace("metric: accuracy", "metric: balanced_accuracy"))
+    commit = scratch.commit()
+    scratch.write("datasets/mnist-5k.yaml", "title: 5\n")
+    assert read(scratch).record is None, "a record that today's schema refuses says nothing"
+    committed = read_results(Revision(scratch.root, commit, "then")).record
+    assert committed is not None
+    assert (committed.title, committed.leading_metric) == (load_record("mnist-5k").title, "balanced_accuracy")
 
 
 def test_this_repository_can_be_read() -> None:
