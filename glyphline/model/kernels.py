@@ -32,8 +32,6 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
                 pooled_relu(layer, following)
         elif isinstance(layer, layers.BatchNormalization):
             batch_normalization(layer)
-        elif isinstance(layer, layers.Dropout):
-            dropout(layer)
     if isinstance(network.optimizer, keras.optimizers.Adam):
         adam(network.optimizer)
     elif isinstance(network.optimizer, keras.optimizers.RMSprop):
@@ -53,7 +51,9 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             pixels, layer.gamma.value, layer.beta.value, epsilon=layer.epsilon, is_training=True
         )
-        for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        # The kernel divides by one less than the values of a channel, Keras by all of them.
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
+        for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance * (count - 1) / count)):
             moving.assign(moving * layer.momentum + batch * (1 - layer.momentum))
         return tf.reshape(outputs, tf.shape(inputs))
 
@@ -106,28 +106,6 @@ def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooli
         return tf.nn.relu(tf.nn.bias_add(keras.layers.MaxPooling2D.call(pooling, inputs), convolution.bias))
 
     convolution.call, pooling.call = convolve, pool
-
-
-def dropout(layer: keras.layers.Dropout) -> None:
-    """The same layer, with fewer random numbers: 8 bits decide on a value, or 16 where the rate is none of 256 parts.
-
-    With 16 the rate is rounded to 2^-16.
-    """
-    import tensorflow as tf
-
-    bits, dtype = (8, tf.uint8) if (256 * layer.rate).is_integer() else (16, tf.uint16)
-    keep = min(max(round((1 - layer.rate) * 2**bits), 1), 2**bits - 1)
-
-    def call(inputs: tf.Tensor, training: bool | None = False) -> tf.Tensor:
-        if not training:
-            return inputs
-        seed = tf.cast(layer.seed_generator.next(), tf.int32)
-        words = tf.random.stateless_uniform(((tf.size(inputs) * bits + 31) // 32,), seed, None, None, tf.uint32)
-        drawn = tf.reshape(tf.bitcast(words, dtype), (-1,))[: tf.size(inputs)]
-        kept = tf.cast(tf.reshape(drawn, tf.shape(inputs)) < tf.cast(keep, dtype), inputs.dtype)
-        return inputs * kept * (2**bits / keep)
-
-    layer.call = call
 
 
 def adam(optimizer: keras.optimizers.Adam) -> None:

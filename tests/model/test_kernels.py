@@ -13,7 +13,7 @@ from glyphline.model import kernels
 pytestmark = pytest.mark.usefixtures("deterministic")
 
 
-@pytest.mark.parametrize("shape", [(16, 6, 6, 4), (256, 8)])
+@pytest.mark.parametrize("shape", [(16, 6, 6, 4), (2, 2, 2, 3), (4, 8), (1, 3)])
 def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tuple[int, ...]) -> None:
     import keras
     import tensorflow as tf
@@ -32,11 +32,10 @@ def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tu
             loss = tf.reduce_sum(outputs**3)
         gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
         after = layer(inputs, training=False)
-        results.append([outputs, *gradients, layer.moving_mean, after])
+        results.append([outputs, *gradients, layer.moving_mean, layer.moving_variance, after])
         assert type(layer) is keras.layers.BatchNormalization, "so that a saved network needs nothing of ours"
     for keras_s, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, keras_s, rtol=1e-3, atol=2e-3)
-    # TensorFlow's moving variance is that of a sample, Keras' that of a population.
 
 
 def test_matrix_products_give_the_gradients_of_a_convolution() -> None:
@@ -85,27 +84,6 @@ def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
     assert 0.2 < np.mean(np.asarray(results[0][0]) == 0) < 0.8, "some units are silent"
     for keras_s, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("rate", [1e-9, 0.25, 0.3, 0.5, 0.9])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_dropout_silences_its_rate_of_units_and_scales_the_others_up(rate: float, dtype: str) -> None:
-    import keras
-    import tensorflow as tf
-
-    layer, again = (keras.layers.Dropout(rate, seed=3, dtype=dtype) for _ in range(2))
-    kernels.dropout(layer)
-    kernels.dropout(again)
-    ones = tf.ones((251, 7, 57), dtype)
-    results = [tf.cast(layer(ones, training=True), "float32").numpy() for _ in range(2)]
-    assert type(layer) is keras.layers.Dropout, "so that a saved network needs nothing of ours"
-    for result in results:
-        kept = result > 0
-        assert kept.mean() == pytest.approx(1 - rate, abs=0.003)
-        np.testing.assert_allclose(result[kept], 1 / (1 - rate), rtol=0.01)
-    assert rate < 0.01 or (results[0] != results[1]).any(), "another draw at every step"
-    np.testing.assert_array_equal(tf.cast(again(ones, training=True), "float32"), results[0])
-    np.testing.assert_array_equal(tf.cast(layer(ones, training=False), "float32"), 1)
 
 
 @pytest.mark.parametrize(
