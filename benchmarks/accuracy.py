@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.data.splits import normalise
-from glyphline.model import training
+from glyphline.model import inference
 
 SHIFTS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 
 
-def shifted(images: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
-    """(n, side, side, 1) images moved by up to a pixel, the border filled with background."""
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+def shifted(images: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
+    """(n, side, side) images moved by up to a pixel, the border filled with background."""
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     side = images.shape[1]
     return padded[:, 1 - down : 1 - down + side, 1 - right : 1 - right + side]
 
@@ -34,8 +33,7 @@ def main() -> None:
     parser.add_argument("--shifts", action="store_true", help="also average over the nine shifts of up to one pixel")
     arguments = parser.parse_args()
     with np.load(paths.RAW_TEST) as raw:
-        images, labels = normalise(raw["images"]), raw["labels"]
-    training.make_deterministic(0)
+        images, labels = raw["images"], raw["labels"]
 
     def accuracy(probabilities: NDArray[np.float32]) -> float:
         return float((probabilities.argmax(axis=1) == labels).mean())
@@ -43,7 +41,7 @@ def main() -> None:
     ways = {"": [(0, 0)]} | ({"shifts averaged: ": SHIFTS} if arguments.shifts else {})
     for way, shifts in ways.items():
         probabilities = [
-            np.mean([training.predict(path, shifted(images, *shift)) for shift in shifts], axis=0)
+            np.mean([inference.probabilities(path, shifted(images, *shift)) for shift in shifts], axis=0)
             for path in arguments.networks
         ]
         each = [accuracy(one) for one in probabilities]

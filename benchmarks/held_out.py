@@ -20,7 +20,8 @@ from ruamel.yaml import YAML, YAMLError
 from glyphline import paths
 from glyphline.config import load_params
 from glyphline.data.splits import normalise, one_hot
-from glyphline.model import networks, training
+from glyphline.model import training
+from glyphline.model.inference import apply
 from glyphline.model.training import Examples
 from glyphline.model.variant import Variant
 
@@ -52,13 +53,9 @@ def changed(variant: Variant, changes: list[str]) -> Variant:
 def wrong(variant: Variant, examples: Examples, train: int, seed: int) -> int:
     """How many of the examples after the first `train` a network gets wrong that was trained on those."""
     training.make_deterministic(seed, threads=1)
-    network = networks.build(
-        variant, examples.images.shape[1:], examples.labels.shape[1], training.steps(variant, train)
-    )
     parts = (slice(train), slice(train, train + WATCHED), slice(train, None))
     seen, watched, held_out = (Examples(examples.images[part], examples.labels[part]) for part in parts)
-    training.train(network, variant, seen, watched, seed)
-    probabilities = network.predict(training.batches(held_out, training.EVALUATION_BATCH), verbose=0)
+    probabilities = apply(training.fit(variant, seen, watched, seed).network, held_out.images)
     return int((probabilities.argmax(axis=1) != held_out.labels.argmax(axis=1)).sum())
 
 

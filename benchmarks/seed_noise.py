@@ -12,9 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from glyphline import paths
-from glyphline.data.splits import normalise
 from glyphline.evaluation.significance import compare
-from glyphline.model import training
+from glyphline.model.inference import probabilities
 
 SIGNIFICANCE = 0.05
 
@@ -24,13 +23,12 @@ def main() -> None:
     parser.add_argument("variants", nargs="+", metavar="VARIANT", help="a variant that was trained with several seeds")
     variants = parser.parse_args().variants
     with np.load(paths.RAW_TEST) as raw:
-        inputs, labels = normalise(raw["images"]), raw["labels"]
-    training.make_deterministic(seed=0)
+        images, labels = raw["images"], raw["labels"]
     print("| variant | seeds | accuracy, %: mean ± sd | pairs | of them p < 0.05 by the images alone |")
     print("|---|---|---|---|---|")
     for variant in variants:
         models = [paths.model(variant), *sorted(paths.seed_models(variant).glob("*.keras"))]
-        right = [training.predict(model, inputs).argmax(axis=1) == labels for model in models]
+        right = [probabilities(model, images).argmax(axis=1) == labels for model in models]
         accuracies = 100 * np.array([flags.mean() for flags in right])
         pairs = list(combinations(right, 2))
         alarms = sum(compare(*pair).p_value < SIGNIFICANCE for pair in pairs)

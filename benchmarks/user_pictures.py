@@ -26,8 +26,8 @@ from scipy import ndimage
 
 from glyphline import paths
 from glyphline.data.formats import SIDE
+from glyphline.errors import PictureError
 from glyphline.model.inference import check_model, probabilities
-from glyphline.predict.errors import PictureError
 from glyphline.predict.prepare import prepare
 from glyphline.predict.read import read_picture
 

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glyphline import paths
 from glyphline.errors import GlyphlineError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def _add_predict(commands: Commands) -> None:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM file")
     parser.add_argument(
-        "--model", type=Path, default=paths.model("small_l2"), metavar="FILE", help="default: %(default)s"
+        "--model", type=Path, metavar="FILE", help="default: the one in models/ with the best validation accuracy"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument("--show", type=Path, metavar="FILE", help="draw what the network saw, as a PNG too")

@@ -23,6 +23,10 @@ class DataError(GlyphlineError):
     """The data cannot be divided as params.yaml asks."""
 
 
+class PictureError(GlyphlineError):
+    """A picture file holds no glyph: the message says why, to stand after the file's name."""
+
+
 def printable(text: str) -> str:
     """A name as one line can show it."""
     return text if text.isprintable() else ascii(text)

@@ -10,31 +10,30 @@ from numpy.typing import NDArray
 from glyphline import paths, stage
 from glyphline.config import load_params
 from glyphline.data.arrays import save_array, save_arrays
-from glyphline.data.splits import normalise
-from glyphline.errors import GlyphlineError
 from glyphline.evaluation import scoring
 from glyphline.evaluation.numbers import percent, percent_interval
-from glyphline.model import training
+from glyphline.model import inference
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
 
 
 def main() -> None:
     params = load_params(paths.PARAMS)
-    names = _trained(params.judged())
+    for name in params.judged():
+        inference.check_model(paths.model(name))
+    for stray in sorted({path.stem for path in paths.MODELS.glob("*.keras")} - set(params.judged())):
+        print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
     card = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))
     class_names = card["class_names"]
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
-    inputs = normalise(images)
 
-    training.make_deterministic(seed=0)  # prediction draws nothing at random
     metrics = {}
     recalls = []
-    for name in names:
-        probabilities = training.predict(paths.model(name), inputs)
+    for name in params.judged():
+        probabilities = inference.probabilities(paths.model(name), images)
         metrics[name] = scoring.score(labels, probabilities)
-        others = [training.predict(path, inputs) for path in sorted(paths.seed_models(name).glob("*.keras"))]
+        others = [inference.probabilities(path, images) for path in sorted(paths.seed_models(name).glob("*.keras"))]
         if others:
             metrics[name]["seeds"] = scoring.spread(labels, [probabilities, *others])
         write_predictions(name, labels, probabilities)
@@ -65,16 +64,6 @@ def write_predictions(variant: str, labels: NDArray[np.uint8], probabilities: ND
     paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels, "predicted": probabilities.argmax(axis=1)})
     table.to_csv(paths.predictions(variant), index=False)
-
-
-def _trained(names: list[str]) -> list[str]:
-    missing = [name for name in names if not paths.model(name).is_file()]
-    if missing:
-        stage_name = "train_tuned" if missing[0] == paths.TUNED else f"train@{missing[0]}"
-        raise GlyphlineError(f"{paths.model(missing[0])}: this variant is not trained; run: dvc repro {stage_name}")
-    for stray in sorted({path.stem for path in paths.MODELS.glob("*.keras")} - set(names)):
-        print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
-    return names
 
 
 def _line(name: str, metrics: dict[str, float], leading: str) -> str:

@@ -1,23 +1,18 @@
 """Train one variant on the train split, watched on the validation split; with several seeds, several times."""
 
-from __future__ import annotations
-
 import argparse
 import json
-import time
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from glyphline import paths, stage
 from glyphline.config import load_params
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.model import networks, training
+from glyphline.model import training
+from glyphline.model.files import save
+from glyphline.model.networks import layer_table
 from glyphline.model.training import Examples
 from glyphline.model.variant import Variant
-
-if TYPE_CHECKING:
-    import keras
 
 
 def main(name: str) -> dict[str, float]:
@@ -32,60 +27,35 @@ def main(name: str) -> dict[str, float]:
 def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> dict[str, float]:
     """Train a variant and write what dvc.yaml declares of it; `where` in params.yaml its learning rate can be changed.
 
-    Returns the seconds that went into epochs, for the record of the run. Raises GlyphlineError when the loss is lost on
-    the way.
+    Returns the seconds that went into epochs, for the record of the run. Raises GlyphlineError when the loss is not a
+    number any more.
     """
     train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
+    summaries, seconds = [], 0.0
+    for number, seed in enumerate(training.seeds(first_seed, variant.seeds)):
+        if number:
+            print(f"seed {seed}, {number + 1} of {variant.seeds}:", flush=True)
+        try:
+            trained = training.fit(variant, train, validation, seed)
+        except FloatingPointError as error:
+            raise GlyphlineError(
+                f"{paths.PARAMS}: {where}.learning_rate: training failed, {error}; lower the learning rate"
+            ) from None
+        save(trained.network, paths.seed_models(name) / f"{seed}.keras" if number else paths.model(name))
+        if not number:
+            layers, history = pd.DataFrame(layer_table(trained.network)), trained.history
+        summaries.append(trained.summary)
+        seconds += trained.seconds
 
-    network, history, seconds = fit(variant, train, validation, first_seed, where)
-    training.save(network, paths.model(name))
-    table = networks.layer_table(network)
-    summaries = [training.summary(history, variant.early_stopping is not None)]
-    paths.seed_models(name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even with nothing in it
-    for seed in training.further_seeds(first_seed, variant.seeds):
-        print(f"seed {seed}, {len(summaries) + 1} of {variant.seeds}:", flush=True)
-        again, its_history, its_seconds = fit(variant, train, validation, seed, where)
-        seconds += its_seconds
-        training.save(again, paths.seed_models(name) / f"{seed}.keras")
-        summaries.append(training.summary(its_history, variant.early_stopping is not None))
-
-    paths.LAYERS.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(table).to_csv(paths.layers(name), index=False)
-    metrics = (
-        summaries[0]
-        | {
-            "parameters": sum(row["parameters"] for row in table),
-            "multiply_adds": sum(row["multiply_adds"] for row in table),
-        }
-        | ({"seeds": training.spread(summaries)} if variant.seeds > 1 else {})
-    )
-    paths.TRAIN_METRICS.mkdir(parents=True, exist_ok=True)
-    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    paths.HISTORY.mkdir(parents=True, exist_ok=True)
+    for folder in (paths.seed_models(name), paths.LAYERS, paths.TRAIN_METRICS, paths.HISTORY):
+        folder.mkdir(parents=True, exist_ok=True)  # DVC wants that of further seeds even where there are none
+    layers.to_csv(paths.layers(name), index=False)
     history.round(training.DIGITS).to_csv(paths.history(name), index=False)
+    metrics = summaries[0] | {key: int(layers[key].sum()) for key in ("parameters", "multiply_adds")}
+    if variant.seeds > 1:
+        metrics["seeds"] = training.over_seeds(summaries)
+    paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return {"training_seconds": round(seconds, 3)}
-
-
-def fit(
-    variant: Variant, train: Examples, validation: Examples, seed: int, where: str
-) -> tuple[keras.Model, pd.DataFrame, float]:
-    """A network trained from this seed, its history, and the seconds of its epochs.
-
-    Raises GlyphlineError when the loss is lost on the way.
-    """
-    training.make_deterministic(seed)
-    network = networks.build(
-        variant, train.images.shape[1:], train.labels.shape[1], training.steps(variant, len(train.labels))
-    )
-    clock = time.perf_counter()
-    history = training.train(network, variant, train, validation, seed)
-    seconds = time.perf_counter() - clock
-    if training.has_diverged(history, variant.early_stopping is not None):
-        raise GlyphlineError(
-            f"{paths.PARAMS}: {where}.learning_rate: training went astray, its loss is not a number any more; "
-            "lower the learning rate"
-        )
-    return network, history, seconds
 
 
 if __name__ == "__main__":

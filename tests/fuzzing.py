@@ -33,8 +33,7 @@ from ruamel.yaml.error import ReusedAnchorWarning
 
 from glyphline.config import Params, load_params
 from glyphline.data.formats import SIDE, read_images, read_labels
-from glyphline.errors import FormatError, GlyphlineError, ParamsError
-from glyphline.predict.errors import PictureError
+from glyphline.errors import FormatError, GlyphlineError, ParamsError, PictureError
 from glyphline.predict.prepare import prepare
 from glyphline.predict.read import WORKING_SIDE, read_picture
 

@@ -1,22 +1,28 @@
-"""`.keras` archives rewritten so that the same network gives the same bytes.
-
-Keras writes the time of saving into metadata.json and the zip entries, and object ids from memory addresses into
-config.json. Nothing reads them: the rewritten file loads, predicts and resumes training like the original.
-"""
+"""Networks saved so that the same network gives the same bytes."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can have
 _OBJECT_ID = "shared_object_id"
 
 
-def canonicalise(path: Path) -> None:
-    """Rewrite the `.keras` file at `path` in place: fixed times, no date, objects numbered as they appear."""
+def save(network: keras.Model, path: Path) -> None:
+    """Write a network, optimiser state included, as a `.keras` file with the same bytes for the same network.
+
+    Keras writes the time of saving into metadata.json and the zip entries, and object ids from memory addresses into
+    config.json. Nothing reads them: with fixed times, no date and objects numbered as they appear, the file loads,
+    predicts and resumes training like Keras' own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    network.save(path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     metadata = json.loads(members["metadata.json"])

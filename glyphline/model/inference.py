@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import typing
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -21,31 +22,38 @@ from numpy.typing import NDArray
 from glyphline import paths
 from glyphline.data.formats import SIDE
 from glyphline.data.splits import normalise
-from glyphline.errors import GlyphlineError
+from glyphline.errors import GlyphlineError, printable
+from glyphline.model.variant import Variant
 
 if TYPE_CHECKING:
     import keras
 
 INPUT_SHAPE = (SIDE, SIDE, 1)
 BATCH = 1000
-SUGGESTED = "small_l2"  # the variant that is trained quickly, and the default of `glyphline predict`
 _WEIGHTS = "model.weights.h5"
 _MEMBERS = ["config.json", "metadata.json", _WEIGHTS]
 _MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
 _MOST_OUTPUTS = 1 << 20  # numbers that a layer may make of one image; the widest of params.yaml makes 22,000
-# What networks.build() makes models of, by the module that Keras writes down.
+
+
+def _keras_names(key: str) -> tuple[str, ...]:
+    """The classes that a variant's key can ask for, as Keras spells them but for upper case."""
+    return tuple(choice.replace("_", "") for choice in typing.get_args(Variant.model_fields[key].annotation))
+
+
+# What networks.build() makes models of, in lower case, by the module that Keras writes down.
 _PARTS: dict[str | None, tuple[str, ...]] = {
-    "keras": ("DTypePolicy", "Sequential"),
-    "keras.src.models.functional": ("Functional",),
-    "keras.initializers": ("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Ones", "Zeros"),
+    "keras": ("dtypepolicy", "sequential"),
+    "keras.src.models.functional": ("functional",),
+    "keras.initializers": (*_keras_names("initializer"), "ones", "zeros"),
     "keras.layers": (
-        *("Activation", "BatchNormalization", "Conv2D", "Dense", "Dropout", "Flatten", "InputLayer", "MaxPooling2D"),
-        *("Permute", "Reshape"),
+        *("activation", "batchnormalization", "conv2d", "dense", "dropout", "flatten", "inputlayer", "maxpooling2d"),
+        *("permute", "reshape"),
     ),
-    "keras.losses": ("CategoricalCrossentropy",),
-    "keras.optimizers": ("Adadelta", "Adagrad", "Adam", "AdamW", "Nadam", "RMSprop", "SGD"),
-    "keras.optimizers.schedules": ("CosineDecay",),
-    "keras.regularizers": ("L2",),
+    "keras.losses": ("categoricalcrossentropy",),
+    "keras.optimizers": _keras_names("optimizer"),
+    "keras.optimizers.schedules": ("cosinedecay",),
+    "keras.regularizers": ("l2",),
     None: ("__keras_tensor__",),
 }
 _SUM_TOLERANCE = 1e-3
@@ -74,15 +82,29 @@ def check_model(path: Path) -> None:
             if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
                 raise zipfile.BadZipFile
             config = json.loads(archive.read("config.json"))
-        foreign, unknown = next(_foreign_code(config), None), next(_unknown_parts(config), None)
+        unknown = next(_unknown_parts(config), None)
     except PermissionError as error:
         raise ModelError(f"{path}: the file cannot be read ({error.strerror})") from None
     except Exception:  # for damaged bytes zipfile and json raise a dozen kinds, and deep brackets end recursion
         raise ModelError(f"{path}: this is not a .keras file, or it is damaged; {_advice(path)}") from None
-    if foreign is not None:
-        raise ModelError(f"{path}: this model brings code of its own ({foreign}), which is not run; use another model")
     if unknown is not None:
-        raise ModelError(f"{path}: Glyphline builds no model with {unknown}; use a model that Glyphline trained")
+        raise ModelError(f"{path}: {unknown}")
+
+
+def best_trained() -> Path:
+    """The network in models/ with the best validation accuracy; of equals the first. Raises ModelError for none."""
+    trained = sorted(paths.MODELS.glob("*.keras"))
+    if not trained:
+        raise ModelError(f"{paths.MODELS}: no network is trained; {_advice(paths.MODELS)}")
+
+    def validation_accuracy(path: Path) -> float:
+        try:
+            metrics = json.loads(paths.train_metrics(path.stem).read_text(encoding="utf-8"))
+            return float(metrics["validation"]["accuracy"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return -1.0
+
+    return max(trained, key=validation_accuracy)
 
 
 def probabilities(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -90,55 +112,26 @@ def probabilities(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     The images are normalised as the pipeline's are. Raises ModelError when the file is no network for such images.
     """
+    outputs = apply(load(path), normalise(images))
+    if not ((outputs >= 0).all() and (np.abs(outputs.sum(axis=1) - 1) < _SUM_TOLERANCE).all()):
+        raise ModelError(f"{path}: this network does not return probabilities; use a model that Glyphline trained")
+    return outputs
+
+
+def load(path: Path) -> keras.Model:
+    """A saved network of (n, 28, 28, 1) float32 images, 0-1, to (n, classes). Raises ModelError for any other file."""
     check_model(path)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from glyphline.model import training
 
     training.make_deterministic(seed=0)  # also imports TensorFlow without its page of messages
-    network = _loaded(path)
-    expected = (None, *INPUT_SHAPE)
-    if network.input_shape != expected:
-        raise ModelError(
-            f"{path}: this network reads {_shape(network.input_shape)}, and pictures are prepared as "
-            f"{_shape(expected)}; use a model that Glyphline trained"
-        )
-    inputs = normalise(images)
-    batches = [network.predict_on_batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
-    outputs: NDArray[Any] = np.concatenate(batches) if isinstance(batches[0], np.ndarray) else np.zeros(0)
-    is_probabilities = (
-        outputs.ndim == 2
-        and outputs.shape[1] > 1
-        and bool((outputs >= 0).all())
-        and bool((np.abs(outputs.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
-    )
-    if not is_probabilities:
-        raise ModelError(f"{path}: this network does not return probabilities; use a model that Glyphline trained")
-    return np.asarray(outputs, np.float32)
-
-
-def class_names(model: Path, count: int) -> list[str]:
-    """The names of a model's `count` classes: those of the data set beside it, or in the working directory.
-
-    Plain numbers where there is no data set of so many classes.
-    """
-    for root in (model.absolute().parent.parent, Path()):
-        try:
-            names = json.loads((root / paths.DATASET_CARD).read_text(encoding="utf-8"))["class_names"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if isinstance(names, list) and len(names) == count:
-            return [str(name) for name in names]
-    return [str(number) for number in range(count)]
-
-
-def _loaded(path: Path) -> keras.Model:
     import keras
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _check_extent(path)
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
+            network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except ModelError:
         raise
     except Exception as error:  # Keras raises what its layers raise
@@ -146,6 +139,22 @@ def _loaded(path: Path) -> keras.Model:
         raise ModelError(
             f"{path}: Keras cannot load this model ({type(error).__name__}: {reason}); {_advice(path)}"
         ) from None
+    expected = (None, *INPUT_SHAPE)
+    if network.input_shape != expected:
+        raise ModelError(
+            f"{path}: this network reads {_shape(network.input_shape)}, and pictures are prepared as "
+            f"{_shape(expected)}; use a model that Glyphline trained"
+        )
+    match network.output_shape:
+        case (None, int(classes)) if classes > 1:
+            return network
+    raise ModelError(f"{path}: this network does not return probabilities; use a model that Glyphline trained")
+
+
+def apply(network: keras.Model, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 28, 28, 1) float32 images, 0-1, to what the network makes of them, (n, classes) float32, in batches."""
+    batches = [network.predict_on_batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
+    return np.concatenate(batches)
 
 
 def _check_extent(path: Path) -> None:
@@ -163,53 +172,45 @@ def _check_extent(path: Path) -> None:
     with keras.StatelessScope(initialize_variables=False):
         network = keras.saving.deserialize_keras_object(config | {"compile_config": None}, safe_mode=True)
         parameters = sum(math.prod(variable.shape) for variable in network.variables)
-        widest = max(math.prod(tensor.shape[1:]) for layer in network.layers for tensor in _tensors(layer.output))
+        widest = max(
+            math.prod(tensor.shape[1:]) for layer in network.layers for tensor in keras.tree.flatten(layer.output)
+        )
     if max(parameters, sum(announced)) > stored or widest > _MOST_OUTPUTS:
         raise ModelError(f"{path}: this network is larger than its file can hold; use a model that Glyphline trained")
 
 
-def _tensors(outputs: Any) -> list[Any]:
-    return outputs if isinstance(outputs, list) else [outputs]
-
-
-def _foreign_code(config: Any) -> Iterator[str]:
-    """What in a model's configuration is not Keras' own. Keras' safe mode comes on top of this, not instead."""
-    if isinstance(config, dict):
-        name, module = config.get("class_name"), config.get("module")
-        if name in ("Lambda", "__lambda__"):
-            yield "a Lambda layer"
-        elif isinstance(module, str) and module.partition(".")[0] not in ("keras", "builtins"):
-            yield f"{name} of {module}"[:80]
-        for value in config.values():
-            yield from _foreign_code(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _foreign_code(value)
-
-
 def _unknown_parts(config: Any) -> Iterator[str]:
-    """What in a model's configuration is Keras' own, and nothing that Glyphline makes models of."""
+    """What in a model's configuration Glyphline does not build, each in a sentence. Keras' safe mode comes on top."""
     if isinstance(config, dict):
         name, module = config.get("class_name"), config.get("module")
-        if "class_name" in config and not any(module == place and name in names for place, names in _PARTS.items()):
-            yield f"{name} of {module}"[:80]
+        known = any(module == place and str(name).lower() in names for place, names in _PARTS.items())
+        if ("class_name" in config or "module" in config) and not known:
+            what = printable(f"{name} of {module}"[:80])
+            if name in ("Lambda", "__lambda__"):
+                yield "this model brings code of its own (a Lambda layer), which is not run; use another model"
+            elif module is not None and str(module).partition(".")[0] not in ("keras", "builtins"):
+                yield f"this model brings code of its own ({what}), which is not run; use another model"
+            yield f"Glyphline builds no model with {what}; use a model that Glyphline trained"
     for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
         yield from _unknown_parts(value)
 
 
 def _advice(path: Path) -> str:
     """How to come by the model."""
-    variant = path.stem if path.parent.name == paths.MODELS.name and path.stem in _variants() else SUGGESTED
-    return f"train {'it' if variant == path.stem else 'one'} with: dvc repro train@{variant}"
-
-
-def _variants() -> list[str]:
     from glyphline.config import load_params
 
     try:
-        return list(load_params(paths.PARAMS).variants)
+        names = load_params(paths.PARAMS).judged()
     except GlyphlineError:
-        return []
+        return "name another file with --model"
+    here = path.absolute()
+    own = [
+        name
+        for name in names
+        if here == paths.model(name).absolute() or here.parent == paths.seed_models(name).absolute()
+    ]
+    name = own[0] if own else names[0]
+    return f"train {'it' if own else 'one'} with: dvc repro {'train_tuned' if name == paths.TUNED else f'train@{name}'}"
 
 
 def _shape(shape: Any) -> str:

@@ -1,4 +1,4 @@
-"""The input pipeline, fit, the history and the saved network."""
+"""A variant and its data to a trained network and its history."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from glyphline.model import networks
 from glyphline.model.augmentation import augment
-from glyphline.model.files import canonicalise
 from glyphline.model.variant import Augmentation, Variant
 
 if TYPE_CHECKING:
@@ -49,6 +50,20 @@ class Examples:
     def load(cls, folder: Path) -> Examples:
         """Read what preprocess wrote, without loading the images into memory yet."""
         return cls(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves.
+
+    history: one row an epoch, counted from 1; columns epoch and COLUMNS' values. summary: see `summary`. seconds: of
+    its epochs, without building the network.
+    """
+
+    network: keras.Model
+    history: pd.DataFrame
+    summary: dict[str, Any]
+    seconds: float
 
 
 def make_deterministic(seed: int, threads: int | None = None) -> None:
@@ -90,12 +105,13 @@ def _uncollected() -> Iterator[None]:
 
     Going through them takes half a second of the import, and another second when the process ends.
     """
-    first = "tensorflow" not in sys.modules
+    first, was_enabled = "tensorflow" not in sys.modules, gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
     if first:  # later there would be networks among what is frozen
         gc.freeze()
 
@@ -158,28 +174,26 @@ def batches(
     return dataset.with_options(options)
 
 
-def steps(variant: Variant, examples: int) -> int:
-    """How many batches `train` will go through when nothing stops it early."""
-    return variant.epochs * math.ceil(examples / variant.batch_size)
-
-
-def train(
-    network: keras.Model,
+def fit(
     variant: Variant,
     train: Examples,
     validation: Examples,
     seed: int,
     *,
     watchers: Sequence[keras.callbacks.Callback] = (),
-) -> pd.DataFrame:
-    """Fit a compiled network and return its history, one row an epoch (from 1), columns COLUMNS' values.
+) -> Trained:
+    """Build a variant's network and train it, every random number drawn from the seed.
 
     With early stopping the network ends with the weights of its best epoch, else with those of the last. Watchers are
-    told of the progress, and where there are any nothing is printed.
+    told of the progress, and where there are any nothing is printed. Raises FloatingPointError when the losses of the
+    network as it ends are not numbers.
     """
+    make_deterministic(seed)
     import keras
     import tensorflow as tf
 
+    steps = variant.epochs * math.ceil(len(train.labels) / variant.batch_size)
+    network = networks.build(variant, tuple(train.images.shape[1:]), train.labels.shape[1], steps)
     augmenting = tf.Variable(True, trainable=False)
     until = round(variant.augmentation.until * variant.epochs)
     callbacks: list[keras.callbacks.Callback] = [
@@ -197,7 +211,13 @@ def train(
         )
     on_terminal = sys.stdout.isatty() and not watchers
     if not on_terminal and not watchers:
-        callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_line_printer(variant.epochs)))
+
+        def print_line(epoch: int, logs: dict[str, float]) -> None:
+            cells = ", ".join(f"{ours} {logs[theirs]:.4f}" for theirs, ours in COLUMNS.items())
+            print(f"epoch {epoch + 1}/{variant.epochs}: {cells}", flush=True)
+
+        callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=print_line))
+    clock = time.perf_counter()
     fitted = network.fit(
         batches(train, variant.batch_size, seed, variant.augmentation, augmenting),
         validation_data=batches(validation, EVALUATION_BATCH),
@@ -206,29 +226,19 @@ def train(
         shuffle=False,  # batches() does
         verbose="auto" if on_terminal else 0,
     )
+    seconds = time.perf_counter() - clock
     history = pd.DataFrame(fitted.history)[list(COLUMNS)].rename(columns=COLUMNS)
     history.insert(0, "epoch", range(1, len(history) + 1))
-    return history
-
-
-def _line_printer(epochs: int) -> Any:
-    def print_line(epoch: int, logs: dict[str, float]) -> None:
-        cells = ", ".join(f"{ours} {logs[theirs]:.4f}" for theirs, ours in COLUMNS.items())
-        print(f"epoch {epoch + 1}/{epochs}: {cells}", flush=True)
-
-    return print_line
+    outcome = summary(history, variant.early_stopping is not None)
+    if not np.isfinite([*outcome["train"].values(), *outcome["validation"].values()]).all():
+        raise FloatingPointError("the loss is not a number any more")
+    return Trained(network, history, outcome, seconds)
 
 
 def best_epoch(history: pd.DataFrame) -> int:
     """The epoch, from 1, with the lowest validation loss, the first of equals; NaN counts as infinite."""
     losses = history["validation_loss"].fillna(np.inf).to_numpy()
     return int(history["epoch"].iloc[int(losses.argmin())])
-
-
-def has_diverged(history: pd.DataFrame, early_stopping: bool) -> bool:
-    """Whether the losses of the network as saved are no numbers any more."""
-    row = history[history["epoch"] == best_epoch(history)] if early_stopping else history.tail(1)
-    return not np.isfinite(row.to_numpy()).all()
 
 
 def summary(history: pd.DataFrame, early_stopping: bool) -> dict[str, Any]:
@@ -250,12 +260,12 @@ def summary(history: pd.DataFrame, early_stopping: bool) -> dict[str, Any]:
     }
 
 
-def further_seeds(seed: int, count: int) -> list[int]:
-    """The seeds after the first one, `count` in all: those that follow it, and 0 after the largest."""
-    return [(seed + step) % 2**32 for step in range(1, count)]
+def seeds(first: int, count: int) -> list[int]:
+    """So many seeds, each the one after the last; after the largest comes 0."""
+    return [(first + step) % 2**32 for step in range(count)]
 
 
-def spread(summaries: list[dict[str, Any]]) -> dict[str, float]:
+def over_seeds(summaries: list[dict[str, Any]]) -> dict[str, float]:
     """Mean and sample standard deviation of the validation accuracy and loss over several seeds' summaries."""
     table = pd.DataFrame([summary["validation"] for summary in summaries])
     figures = {
@@ -264,22 +274,3 @@ def spread(summaries: list[dict[str, Any]]) -> dict[str, float]:
         for name, value in (("mean", table[metric].mean()), ("sd", table[metric].std(ddof=1)))
     }
     return {"n": len(summaries)} | figures
-
-
-def save(network: keras.Model, path: Path) -> None:
-    """Write the network, optimiser state included, as a `.keras` file with the same bytes for the same network."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    network.save(path)
-    canonicalise(path)
-
-
-def predict(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Load a saved network and return its probabilities, (n, classes) float32, for (n, 28, 28, 1) images."""
-    import keras
-
-    network = keras.saving.load_model(path, compile=False)
-    unlabelled = np.zeros((len(images), 1), np.float32)
-    probabilities: NDArray[np.float32] = network.predict(
-        batches(Examples(images, unlabelled), EVALUATION_BATCH), verbose=0
-    )
-    return probabilities

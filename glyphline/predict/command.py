@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphline.errors import GlyphlineError
+from glyphline import paths
+from glyphline.errors import GlyphlineError, PictureError
 from glyphline.evaluation.numbers import percent
 from glyphline.model import inference
-from glyphline.predict.errors import PictureError
 from glyphline.predict.prepare import Prepared, prepare
 from glyphline.predict.read import read_picture, thumbnail
 
@@ -38,14 +38,18 @@ class Classified:
     probabilities: NDArray[np.float32] | None = None
 
 
-def predict(files: Sequence[str], model: Path, *, as_json: bool = False, show: Path | None = None) -> bool:
+def predict(
+    files: Sequence[str], model: Path | None = None, *, as_json: bool = False, show: Path | None = None
+) -> bool:
     """Classify each picture and print what it is; say on the standard error which could not be read, and why.
 
-    show: a PNG to write, of what the network saw. Returns whether every picture was classified. Raises ModelError for
+    model: by default the trained network with the best validation accuracy. show: a PNG to write, of what the network
+    saw. Returns whether every picture was classified. Raises ModelError for
     a model that cannot be used, and GlyphlineError when `show` cannot be written.
     """
     if show is not None:
         _check_show(show, files)
+    model = model or inference.best_trained()
     inference.check_model(model)
     results = [_prepared(file, with_thumbnail=show is not None) for file in files]
     for result in results:
@@ -91,7 +95,22 @@ def _classify(model: Path, results: list[Classified]) -> list[str]:
     rows = inference.probabilities(model, np.stack([image for _, image in ready]))
     for (result, _), row in zip(ready, rows, strict=True):
         result.probabilities = row
-    return inference.class_names(model, rows.shape[1])
+    return class_names(model, rows.shape[1])
+
+
+def class_names(model: Path, count: int) -> list[str]:
+    """The names of a model's `count` classes: those of the data set beside it, or in the working directory.
+
+    Plain numbers where there is no data set of so many classes.
+    """
+    for root in (model.absolute().parent.parent, Path()):
+        try:
+            names = json.loads((root / paths.DATASET_CARD).read_text(encoding="utf-8"))["class_names"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(names, list) and len(names) == count:
+            return [str(name) for name in names]
+    return [str(number) for number in range(count)]
 
 
 def _ranked(probabilities: NDArray[np.float32]) -> list[int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from glyphline.predict.errors import PictureError
+from glyphline.errors import PictureError
 from glyphline.predict.pixels import Floats, Mask, border, grain, resized, spread, within
 
 # These, and those of prepare.py, were chosen on the validation split of mnist-5k, with benchmarks/user_pictures.py;

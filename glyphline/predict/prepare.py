@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from glyphline.data.formats import SIDE
-from glyphline.predict.errors import PictureError
+from glyphline.errors import PictureError
 from glyphline.predict.ink import find_ink, parts_of
 from glyphline.predict.pixels import Floats, Mask, extent, resized, spread, within
 

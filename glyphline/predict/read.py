@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from glyphline.predict.errors import PictureError
+from glyphline.errors import PictureError
 from glyphline.predict.pixels import Floats, border, resized, within
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none of Pillow's that start another program

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from glyphline.model import networks, training
+from glyphline.model import training
 from glyphline.model.variant import Variant
 
 LONGEST_REASON = 120  # characters
@@ -119,6 +119,9 @@ def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: C
     import keras
 
     class Watcher(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.clock = time.perf_counter()
+
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if stopped():
                 raise _StoppedError
@@ -127,18 +130,9 @@ def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: C
             values = {ours: float(logs[theirs]) for theirs, ours in training.COLUMNS.items()}
             if not np.isfinite(list(values.values())).all():
                 raise FloatingPointError(f"diverged in epoch {epoch + 1}")
-            report({"epoch": epoch + 1, "seconds": time.perf_counter() - clock} | values)
+            report({"epoch": epoch + 1, "seconds": time.perf_counter() - self.clock} | values)
 
-    training.make_deterministic(job.seed)
-    train = splits.train
-    network = networks.build(
-        job.variant,
-        tuple(train.images.shape[1:]),
-        int(train.labels.shape[1]),
-        training.steps(job.variant, len(train.labels)),
-    )
-    clock = time.perf_counter()
-    training.train(network, job.variant, train, splits.validation, job.seed, watchers=[Watcher()])
+    training.fit(job.variant, splits.train, splits.validation, job.seed, watchers=[Watcher()])
 
 
 def _as_tensors(splits: Splits) -> Splits:

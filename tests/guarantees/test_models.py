@@ -18,6 +18,7 @@ import pytest
 
 from glyphline.config import load_params
 from glyphline.model import inference, networks, training
+from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from tests.conftest import REPOSITORY
 from tests.guarantees.conftest import Event
@@ -33,7 +34,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network as Glyphline saves it."""
     training.make_deterministic(1)
     path = tmp_path_factory.mktemp("honest") / "network.keras"
-    training.save(networks.build(Variant(dense=[8], epochs=1), (28, 28, 1), 10, steps=1), path)
+    save(networks.build(Variant(dense=[8], epochs=1), (28, 28, 1), 10, steps=1), path)
     return path
 
 
@@ -255,7 +256,7 @@ def test_every_part_that_params_yaml_can_ask_for_is_known() -> None:
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("name", ["original", "fast"])
 def test_a_model_of_ours_passes(name: str, tmp_path: Path) -> None:
-    training.save(networks.build(VARIANTS[name], (28, 28, 1), 10, steps=10), tmp_path / "own.keras")
+    save(networks.build(VARIANTS[name], (28, 28, 1), 10, steps=10), tmp_path / "own.keras")
     assert inference.probabilities(tmp_path / "own.keras", IMAGE).shape == (1, 10)
 
 

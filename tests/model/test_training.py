@@ -1,7 +1,8 @@
-"""The input pipeline, fit, the history and the saved network."""
+"""The batches, the training, its history and summary."""
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -45,14 +46,13 @@ def mislabelled(others: Examples) -> Examples:
 
 
 def fit(variant: Variant, train: Examples, validation: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
-    training.make_deterministic(seed)
-    network = networks.build(variant, (28, 28, 1), 10, training.steps(variant, len(train.labels)))
-    return network, training.train(network, variant, train, validation, seed)
+    trained = training.fit(variant, train, validation, seed)
+    return trained.network, trained.history
 
 
 def test_keras_starts_without_the_packages_it_has_no_use_for_here_and_they_can_be_imported_later() -> None:
     story = (
-        "import sys; from glyphline import training; training.make_deterministic(1); import keras; "
+        "import sys; from glyphline.model import training; training.make_deterministic(1); import keras; "
         "assert not {'matplotlib', 'sklearn'} & set(sys.modules); import matplotlib, sklearn"
     )
     subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
@@ -60,13 +60,24 @@ def test_keras_starts_without_the_packages_it_has_no_use_for_here_and_they_can_b
 
 def test_of_a_start_s_objects_none_is_collected_and_of_later_ones_all_that_are_garbage() -> None:
     story = (
-        "import gc, weakref; from glyphline import training; training.make_deterministic(1); "
+        "import gc, weakref; from glyphline.model import training; training.make_deterministic(1); "
         "frozen = gc.get_freeze_count(); assert frozen > len(gc.get_objects()) and gc.isenabled(); import keras; "
         "network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]); kept = weakref.ref(network); "
         "training.make_deterministic(2); assert gc.get_freeze_count() <= frozen; "
         "del network; gc.collect(); assert kept() is None"
     )
     subprocess.run([sys.executable, "-c", story], cwd=REPOSITORY, check=True)
+
+
+def test_collection_of_garbage_is_on_or_off_afterwards_as_it_was_before(deterministic: None) -> None:
+    try:
+        for collect in (gc.disable, gc.enable):
+            collect()
+            before = gc.isenabled()
+            training.make_deterministic(1)
+            assert gc.isenabled() == before
+    finally:
+        gc.enable()
 
 
 def loss_of(network: Any, examples: Examples) -> float:
@@ -95,11 +106,15 @@ def seen_in_training(variant: Variant, train: Examples, validation: Examples) ->
         def compute_output_shape(self, shape: Any) -> Any:
             return shape
 
-    inputs = keras.Input(train.images.shape[1:])
-    outputs = keras.layers.Dense(train.labels.shape[1], activation="softmax")
-    network = keras.Sequential([inputs, Spy(), keras.layers.Flatten(), outputs])
-    network.compile(loss="categorical_crossentropy", metrics=["accuracy", "categorical_crossentropy"])
-    training.train(network, variant, train, validation, seed=5)
+    def build(variant: Variant, shape: tuple[int, ...], classes: int, steps: int) -> Any:
+        outputs = keras.layers.Dense(classes, activation="softmax")
+        network = keras.Sequential([keras.Input(shape), Spy(), keras.layers.Flatten(), outputs])
+        network.compile(loss="categorical_crossentropy", metrics=["accuracy", "categorical_crossentropy"])
+        return network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "build", build)
+        training.fit(variant, train, validation, seed=5)
     return seen
 
 
@@ -278,21 +293,19 @@ def test_without_early_stopping_the_last_weights_stay(examples: Examples, mislab
 
 def test_a_schedule_reaches_its_end_with_the_last_step(examples: Examples, others: Examples) -> None:
     variant = Variant(dense=[8], schedule="cosine", batch_size=32, epochs=3)
-    assert training.steps(variant, len(examples.labels)) == 3 * 4, "100 images make three batches of 32 and one of 4"
     network, _ = fit(variant, examples, others)
-    assert int(network.optimizer.iterations) == 12
+    assert int(network.optimizer.iterations) == 3 * 4, "100 images make three batches of 32 and one of 4"
     assert float(network.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
 
 
-def test_further_seeds_follow_the_first() -> None:
-    assert training.further_seeds(1234, 1) == []
-    assert training.further_seeds(1234, 3) == [1235, 1236]
-    assert training.further_seeds(2**32 - 1, 2) == [0]
+def test_seeds_follow_one_another() -> None:
+    assert training.seeds(1234, 3) == [1234, 1235, 1236]
+    assert training.seeds(2**32 - 1, 2) == [2**32 - 1, 0]
 
 
 def test_the_spread_over_seeds_is_mean_and_sample_standard_deviation() -> None:
     summaries = [{"validation": {"accuracy": accuracy, "loss": 0.5}} for accuracy in (0.9, 0.92, 0.94)]
-    assert training.spread(summaries) == {
+    assert training.over_seeds(summaries) == {
         "n": 3,
         "validation_accuracy_mean": 0.92,
         "validation_accuracy_sd": 0.02,
@@ -319,12 +332,14 @@ def test_the_best_epoch_has_the_lowest_validation_loss_and_is_the_first_of_equal
     assert training.best_epoch(history_of(0.1)) == 1
 
 
-def test_a_network_has_diverged_when_the_losses_of_its_saved_epoch_are_no_numbers() -> None:
-    went_astray = history_of(0.5, 0.2, float("nan"))
-    assert training.has_diverged(went_astray, early_stopping=False)
-    assert not training.has_diverged(went_astray, early_stopping=True)
-    assert training.has_diverged(history_of(float("nan"), float("nan")), early_stopping=True)
-    assert not training.has_diverged(history_of(0.5, 0.2), early_stopping=False)
+def test_training_fails_where_the_losses_of_its_network_are_no_numbers(examples: Examples, others: Examples) -> None:
+    # One step an epoch; the first has a learning rate of 0, and those that follow go far too far.
+    steep = Variant(optimizer="sgd", learning_rate=1e38, schedule="cosine", warmup=0.5, batch_size=100, epochs=4)
+    with pytest.raises(FloatingPointError):
+        fit(steep, examples, others)
+    _, history = fit(steep.model_copy(update={"early_stopping": 5}), examples, others)
+    assert history["validation_loss"].isna().tolist()[0] is False
+    assert history["validation_loss"].isna().any(), "the weights of the first epoch are restored"
 
 
 def test_the_summary_is_that_of_the_saved_network() -> None:
@@ -338,18 +353,6 @@ def test_the_summary_is_that_of_the_saved_network() -> None:
         assert (summary["best_epoch"], summary["epochs"]) == (2, 3)
         gap = summary["generalisation_gap"]
         assert gap == {"best_epoch": pytest.approx(-0.3), "last_epoch": pytest.approx(0.3 - 1 / 3, abs=1e-6)}
-
-
-def test_a_saved_network_predicts_as_it_did_with_every_image_in_its_place(examples: Examples, tmp_path: Path) -> None:
-    training.make_deterministic(1)
-    network = networks.build(SMALL, (28, 28, 1), 10, steps=1)
-    training.save(network, tmp_path / "new" / "folder" / "network.keras")
-    images = np.tile(examples.images, (11, 1, 1, 1))[:1003]  # more than one batch of the evaluation, and a rest
-    assert len(images) > training.EVALUATION_BATCH
-    probabilities = training.predict(tmp_path / "new" / "folder" / "network.keras", images)
-    assert probabilities.shape == (1003, 10)
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, network(images).numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_examples_are_loaded_without_reading_the_images_yet(examples: Examples, tmp_path: Path) -> None:

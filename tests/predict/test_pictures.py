@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from scipy import ndimage
 
-from glyphline.predict.errors import PictureError
+from glyphline.errors import PictureError
 from glyphline.predict.pixels import Floats
 from glyphline.predict.prepare import Prepared, prepare
 from glyphline.predict.read import MAX_PIXELS, read_picture, thumbnail

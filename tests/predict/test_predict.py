@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,9 +20,11 @@ from PIL import Image
 from glyphline import paths
 from glyphline.cli import main
 from glyphline.data.splits import normalise, one_hot
-from glyphline.model.inference import class_names
+from glyphline.model import inference, training
+from glyphline.model.files import save
 from glyphline.model.variant import Variant
-from tests.conftest import REPOSITORY, Labelled
+from glyphline.predict.command import class_names
+from tests.conftest import REPOSITORY, Labelled, Write
 from tests.predict.test_pictures import drawn, png
 
 KANA = ["あ", "い", "う", "え", "お", "か", "き", "く", "け", "こ"]
@@ -30,16 +33,11 @@ KANA = ["あ", "い", "う", "え", "お", "か", "き", "く", "け", "こ"]
 @pytest.fixture(scope="module")
 def trained(bundled: tuple[Labelled, Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network trained for a second or two, some nine in ten right."""
-    from glyphline.model import networks, training
-
-    training.make_deterministic(1)
     images, labels = bundled[0]
     examples = training.Examples(normalise(images), one_hot(labels, 10))
     variant = Variant(dense=[64], epochs=4, batch_size=32)
-    network = networks.build(variant, (28, 28, 1), 10, steps=1)
-    training.train(network, variant, examples, examples, seed=1)
     path = tmp_path_factory.mktemp("models") / "trained.keras"
-    training.save(network, path)
+    save(training.fit(variant, examples, examples, seed=1).network, path)
     return path
 
 
@@ -88,14 +86,12 @@ def test_each_picture_gets_a_line_with_class_confidence_and_runner_up(
 def test_digits_that_people_drew_are_recognised_as_well_as_mnists_own(
     model: Path, digits: Labelled, world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from glyphline.model.inference import probabilities
-
     chosen = np.arange(0, len(digits[0]), 10)
     for position in chosen:
         drawn(digits[0][position]).save(world / f"{position}.png")
     assert main(["predict", "--json", *(f"{position}.png" for position in chosen)]) == 0
     said = [int(picture["class"]) for picture in json.loads(capsys.readouterr().out)["pictures"]]
-    own = probabilities(model, digits[0][chosen]).argmax(axis=1)
+    own = inference.probabilities(model, digits[0][chosen]).argmax(axis=1)
     right = digits[1][chosen]
     assert (np.array(said) == right).mean() >= (own == right).mean() - 0.05
     assert (own == right).mean() > 0.85
@@ -260,11 +256,32 @@ def refused(model: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]
 def test_a_missing_model_says_how_to_train_it(
     pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "dvc repro train@small_l2" in refused(paths.model("small_l2"), pictures, capsys)
+    assert "no such model; name another file with --model" in refused(paths.model("convnet"), pictures, capsys)
     (world / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     assert "train it with: dvc repro train@convnet" in refused(paths.model("convnet"), pictures, capsys)
-    assert "train one with: dvc repro train@small_l2" in refused(paths.model("smal"), pictures, capsys)
-    assert "no such model" in refused(world / "elsewhere.keras", pictures, capsys)
+    assert "train it with: dvc repro train@convnet" in refused(world / paths.model("convnet"), pictures, capsys)
+    assert "train it with: dvc repro train@best" in refused(paths.seed_models("best") / "7.keras", pictures, capsys)
+    assert "train it with: dvc repro train_tuned" in refused(paths.model("tuned"), pictures, capsys)
+    assert "train one with: dvc repro train@original" in refused(paths.model("smal"), pictures, capsys)
+    assert "train one with: dvc repro train@original" in refused(world / "convnet.keras", pictures, capsys)
+
+
+def test_without_a_name_the_model_is_the_one_with_the_best_validation_accuracy(
+    trained: Path, pictures: list[str], write_params: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params(variants={name: {"epochs": 1} for name in ("first", "second", "third")})
+    assert main(["predict", *pictures]) == 1
+    assert "models: no network is trained; train one with: dvc repro train@first\n" in capsys.readouterr().err
+    paths.MODELS.mkdir()
+    paths.TRAIN_METRICS.mkdir(parents=True)
+    chosen = []
+    for name, accuracy in (("third", None), ("first", 0.5), ("second", 0.75)):
+        shutil.copy(trained, paths.model(name))
+        if accuracy is not None:
+            paths.train_metrics(name).write_text(json.dumps({"validation": {"accuracy": accuracy}}), encoding="utf-8")
+        assert main(["predict", "--json", pictures[0]]) == 0
+        chosen.append(json.loads(capsys.readouterr().out)["model"])
+    assert chosen == ["models/third.keras", "models/first.keras", "models/second.keras"]
 
 
 def test_what_is_no_keras_file_is_refused(
@@ -364,10 +381,7 @@ def test_keras_own_safe_mode_stands_behind_it(
 ) -> None:
     import keras
 
-    from glyphline.model import inference
-
     stack = [keras.Input((28, 28, 1)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()]
     keras.Sequential(stack).save(world / "lambda.keras")
-    for check in ("_foreign_code", "_unknown_parts"):
-        monkeypatch.setattr(inference, check, lambda config: iter(()))
+    monkeypatch.setattr(inference, "_unknown_parts", lambda config: iter(()))
     assert "Keras cannot load this model" in refused(world / "lambda.keras", pictures, capsys)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glyphline.data.splits import normalise
 from glyphline.evaluation import scoring
-from glyphline.model import networks, training
+from glyphline.model import inference, networks, training
+from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from stages import evaluate
 from tests.conftest import Labelled, Run, Write
@@ -35,7 +35,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
     training.make_deterministic(1)
     for name, values in VARIANTS.items():
         network = networks.build(Variant.model_validate(values), (28, 28, 1), 10, steps=1)
-        training.save(network, folder / "models" / f"{name}.keras")
+        save(network, folder / "models" / f"{name}.keras")
     return folder
 
 
@@ -55,22 +55,23 @@ def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelle
     evaluate.main()
     images, labels = digits[0][::5], digits[1][::5]
     metrics = read_json("metrics/test.json")
-    predictions = pd.read_csv("metrics/predictions.csv")
     per_class = pd.read_csv("metrics/per_class.csv")
     assert list(metrics) == ["wide", "thin"], "in the order of params.yaml"
-    assert list(predictions.columns) == ["image", "label", "wide", "thin"]
-    assert predictions["image"].tolist() == list(range(COUNT))
-    assert predictions["label"].tolist() == labels.tolist()
     assert list(per_class.columns) == ["variant", "class", "recall", "precision", "n"]
     assert per_class["variant"].tolist() == ["wide"] * 10 + ["thin"] * 10
     assert per_class["class"].tolist() == KANA * 2
     for name in VARIANTS:
         folder = Path("data/evaluation") / name
         probabilities = np.load(folder / "probabilities.npy")
-        np.testing.assert_array_equal(probabilities, training.predict(Path(f"models/{name}.keras"), normalise(images)))
+        np.testing.assert_array_equal(probabilities, inference.probabilities(Path(f"models/{name}.keras"), images))
         assert metrics[name] == scoring.score(labels, probabilities)
         assert metrics[name]["n"] == COUNT
-        assert predictions[name].tolist() == probabilities.argmax(axis=1).tolist()
+        predictions = pd.read_csv(f"metrics/predictions/{name}.csv")
+        assert predictions.to_dict("list") == {
+            "image": list(range(COUNT)),
+            "label": labels.tolist(),
+            "predicted": probabilities.argmax(axis=1).tolist(),
+        }
         confusion = pd.read_csv(folder / "confusion.csv", index_col="true")
         assert list(confusion.index) == list(confusion.columns) == KANA
         assert np.trace(confusion) == round(metrics[name]["accuracy"] * COUNT)
@@ -106,9 +107,9 @@ def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
     written = []
     for _ in range(2):
         evaluate.main()
-        paths = [*Path("metrics").glob("*"), *Path("data/evaluation").glob("*/*")]
+        paths = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").glob("*/*")]
         written.append({str(path): path.read_bytes() for path in paths})
-    assert len(written[0]) == 3 + 2 * 3
+    assert len(written[0]) == 2 + 2 * 4
     assert written[0] == written[1]
 
 
@@ -122,17 +123,15 @@ def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(tra
     (trained / "models/thin.keras").unlink()
     result = run_stage("evaluate")
     assert result.returncode == 1
-    assert result.stderr == ("models/thin.keras: this variant is not trained; run: dvc repro train@thin\n")
+    assert result.stderr == "models/thin.keras: there is no such model; train it with: dvc repro train@thin\n"
     assert not (trained / "metrics").exists()
 
 
-def test_the_winner_of_the_search_is_judged_last_like_any_other(
-    trained: Path, write_params: Write, run_stage: Run
-) -> None:
+def test_the_winner_of_the_search_is_judged_last_like_any_other(trained: Path, write_params: Write) -> None:
     search = {"trials": 1, "fixed": {"epochs": 1}, "space": {"dense": {"choices": [[4]]}}}
     write_params(variants={"wide": VARIANTS["wide"]}, search=search)
-    missing = run_stage("evaluate")
-    assert missing.stderr == "models/tuned.keras: this variant is not trained; run: dvc repro train_tuned\n"
+    with pytest.raises(inference.ModelError, match=r"^models/tuned\.keras: .* train it with: dvc repro train_tuned$"):
+        evaluate.main()
     shutil.copy("models/thin.keras", "models/tuned.keras")
     evaluate.main()
     assert list(read_json("metrics/test.json")) == ["wide", "tuned"]

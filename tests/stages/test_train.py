@@ -15,6 +15,8 @@ import pytest
 
 from glyphline.data.splits import split
 from glyphline.errors import GlyphlineError
+from glyphline.model import inference
+from glyphline.model.training import Examples
 from stages import preprocess, train
 from tests.conftest import REPOSITORY, Labelled, Run, Write
 
@@ -134,12 +136,10 @@ def test_the_record_names_the_variant(runs: list[tuple[Path, str, str]]) -> None
 
 
 def test_the_saved_network_is_the_one_that_the_metrics_are_about(runs: list[tuple[Path, str, str]]) -> None:
-    from glyphline.model import training
-
     folder, *_ = runs[0]
     metrics = json.loads((folder / "metrics/train/net.json").read_text(encoding="utf-8"))
-    validation = training.Examples.load(folder / "data/prepared/validation")
-    probabilities = training.predict(folder / "models/net.keras", validation.images)
+    validation = Examples.load(folder / "data/prepared/validation")
+    probabilities = inference.apply(inference.load(folder / "models/net.keras"), np.array(validation.images))
     right = probabilities.argmax(axis=1) == validation.labels.argmax(axis=1)
     assert metrics["validation"]["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
