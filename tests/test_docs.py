@@ -1,17 +1,40 @@
-"""README.md and docs/ say what is so: the tests that they name exist, their links lead somewhere."""
+"""README.md and docs/ say what is so: the tests that they name exist, links lead somewhere, commands work."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from dvc.cli import parse_args
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
+from glyphline.config import load_params
 from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from tests.pipeline.conftest import Clone
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+# What is run as it is written, in a small run of the pipeline; the first in every test run, the others in the long one.
+RUN = (
+    "dvc params diff",
+    "dvc metrics diff",
+    "dvc plots diff",
+    "dvc exp show",
+    "glyphline predict",
+    "glyphline review",
+    "glyphline runs",
+    "python -m benchmarks.reference_table",
+)
 
 
 def names_in(file: Path) -> set[str]:
@@ -27,6 +50,45 @@ def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def lines_in_blocks(page: Path) -> list[str]:
+    """Each line of the sh blocks of a page, without here-documents and comments."""
+    text = page.read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+    blocks = re.sub(r"<<'EOF'\n.*?^EOF\n", "\n", blocks, flags=re.MULTILINE | re.DOTALL).replace("\\\n", " ")
+    return [code for line in blocks.splitlines() if (code := re.sub(r"(^|\s+)# .*", "", line).strip())]
+
+
+def code_spans(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each command on a page, without the variables that are set for it."""
+    found: list[list[str]] = []
+    for line in (*lines_in_blocks(page), *code_spans(page)):
+        words: list[str] = []
+        try:
+            lexer = shlex.shlex(line.replace("$variant", "mlp"), posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            split = [*lexer, ";"]
+        except ValueError:  # a code span that is no command, with a quotation mark in it
+            continue
+        for word in split:
+            if word in {";", "&&", "|", "&", ">"}:
+                found += [words] if words else []
+                words = []
+            elif words or not re.match(r"[A-Z_]+=", word):
+                words.append(word)
+    return found
+
+
+def all_commands(*beginning: str) -> list[tuple[str, list[str]]]:
+    """The page and the words of every command that begins so."""
+    length = len(beginning)
+    return [(page.name, words) for page in PAGES for words in commands(page) if tuple(words[:length]) == beginning]
 
 
 @by_page
@@ -50,3 +112,83 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@by_page
+def test_every_dvc_command_has_options_that_dvc_knows(page: Path) -> None:
+    found = [words for words in commands(page) if words[0] == "dvc" and len(words) > 2]
+    for words in found:
+        try:
+            parse_args([word for word in words[1:] if word not in {"...", "FOLDER..."}])
+        except Exception as error:
+            pytest.fail(f"{shlex.join(words)}: {error}")
+
+
+@by_page
+def test_every_parameter_that_is_set_can_be_set(page: Path, tmp_path: Path) -> None:
+    """As `dvc exp run -S` sets it: a key that params.yaml has, or has not after a `+`, and a value that it can have."""
+    for words in commands(page):
+        values = [after for option, after in itertools.pairwise(words) if option == "-S"]
+        for sweep in get_hydra_sweeps({"params.yaml": values}) if values else []:
+            params = tmp_path / "params.yaml"
+            shutil.copy2(REPOSITORY / params.name, params)
+            try:
+                apply_overrides(params, sweep[params.name])
+            except Exception as error:
+                pytest.fail(f"{shlex.join(words)}: {error.__cause__ or error}")
+            load_params(params)
+
+
+@pytest.mark.long
+def test_every_benchmark_has_the_options_that_are_named() -> None:
+    named: dict[str, set[str]] = {}
+    for _, words in all_commands("python", "-m"):
+        if words[2].startswith("benchmarks."):
+            options = {word for word in words[3:] if word.startswith("--")}
+            named[words[2]] = named.get(words[2], set()) | options
+    assert len(named) > 5
+    for module, options in named.items():
+        shown = subprocess.run(
+            [sys.executable, "-m", module, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert shown.returncode == 0, f"{module}: {shown.stderr}"
+        assert options <= set(re.findall(r"--[\w-]+", shown.stdout)), module
+
+
+@by_page
+def test_every_make_target_exists(page: Path) -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE)) | {".venv/bench"}
+    wanted = {
+        word
+        for words in commands(page)
+        if words[0] == "make"
+        for word in words[1:]
+        if "=" not in word and not word.startswith("-")
+    }
+    assert wanted <= targets
+
+
+def as_written() -> list[object]:
+    lines = {line for page in PAGES for line in lines_in_blocks(page) if line.startswith(RUN)}
+    return [pytest.param(line, marks=() if line == RUN[0] else pytest.mark.long) for line in sorted(lines)]
+
+
+@pytest.fixture(scope="module")
+def example(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A small run of the pipeline with a change that has not been run, the network and the pictures that pages name."""
+    clone = finished.copy(tmp_path_factory.mktemp("docs") / "clone")
+    clone.git("branch", "--move", "--force", "main")
+    shutil.copy2(clone.root / "models/mlp.keras", clone.root / "models/small_l2.keras")
+    clone.run(sys.executable, "-m", "benchmarks.user_pictures", "--examples", "examples")
+    shutil.copy2(clone.root / "examples/19-photograph.jpg", clone.root / "photo.png")
+    apply_overrides(clone.root / "params.yaml", ["variants.mlp.learning_rate=0.002"])
+    return clone
+
+
+@pytest.mark.parametrize("line", as_written())
+def test_a_command_works_as_it_is_written(example: Clone, line: str) -> None:
+    result = example.run("bash", "-c", line, check=False)
+    assert "Traceback" not in result.stdout, result.stdout
+    # The small run's networks are below the floors of the gate.
+    assert result.returncode == 0 or ("--gate" in line and "glyphline review: " in result.stdout), result.stdout
