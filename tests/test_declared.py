@@ -146,4 +146,4 @@ def test_every_confusion_plot_is_a_variant_s_and_every_variant_has_one() -> None
 def test_the_lock_agrees_with_what_lies_in_git(tmp_path: Path) -> None:
     copy_tree(tmp_path)
     start_repository(tmp_path)
-    assert problems(tmp_path, "HEAD") == []
+    assert problems(tmp_path) == []

@@ -31,7 +31,7 @@ def review(folder: Path, base: str | None = None) -> Page:
         lines=revision.changed_lines(before, after, SOURCES),
         gate=limits,
         failures=gate.failures(comparison, limits),
-        problems=[*problems(repository, after.commit), *contradictions(comparison.after)],
+        problems=[*problems(repository), *contradictions(comparison.after)],
     )
 
 

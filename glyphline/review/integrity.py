@@ -1,39 +1,33 @@
-"""What is wrong between params.yaml, dvc.yaml, dvc.lock and the files in git.
+"""What is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here.
 
-DVC tells it from the files alone: nothing is run, and no data has to be there. So a fresh clone can be judged, and so
-can any revision without checking it out. The data that are there are read in full.
+DVC says which files are not those of dvc.lock. What it does not say is found here: whether dvc.lock fits dvc.yaml and
+itself, and damage, as DVC does not read a file again whose time and size it knows, nor its cache. Nothing is run, and
+no data has to be there, so a fresh clone can be judged.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import re
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
-from dvc.fs import LocalFileSystem
 from dvc.repo import Repo
-from dvc.stage import PipelineStage
-from dvc_data.hashfile.hash import hash_file
-from dvc_data.hashfile.tree import Tree
 
 from glyphline import paths
 from glyphline.config import parse_params
 from glyphline.errors import GlyphlineError, ParamsError
-from glyphline.review.damage import damaged
 from glyphline.schema import parse_yaml
 
 REBUILD = "run: dvc repro, and commit dvc.lock and metrics/"
+MEND = f"mend it, then {REBUILD}"
 DELETE = "delete it, then run: dvc repro"
-PIPELINE, LOCK = "dvc.yaml", "dvc.lock"
-HASH = "md5"  # the only one that DVC 3 writes
-STAGES_NAMED = 3  # at most, in one sentence: a module may concern every stage there is
+STAGES_NAMED = 3  # at most, in one sentence: a package may concern every stage there is
 # What ruamel.yaml lets through besides DVC's own: a thirteenth month, 5,000 digits, thousands of brackets.
 _READING_ERRORS = (DvcException, ArithmeticError, LookupError, RecursionError, ValueError)
 
@@ -41,168 +35,86 @@ Stage = Any  # DVC has no type annotations
 Entry = Any  # a dependency or an output of a stage
 
 
-class Finding(NamedTuple):
-    """One thing that is wrong with one stage; `what` says {stages} where it names all the stages that share it."""
+def problems(repository: Path) -> list[str]:
+    """What is wrong in the working tree: a sentence each, which names file and stages and says what to do.
 
-    file: str
-    what: str
-    advice: str
-    stage: str
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """What dvc.yaml declares, filled by DVC with the digests in dvc.lock, and the entries of dvc.lock."""
-
-    repo: Any
-    stages: list[Stage]
-    lock: dict[str, dict[str, Any]]
-
-    @property
-    def outs(self) -> list[Entry]:
-        return [out for stage in self.stages for out in stage.outs]
-
-    @property
-    def entries(self) -> list[dict[str, Any]]:
-        """What dvc.lock says of each dependency and each output."""
-        return [entry for stage in self.lock.values() for kind in ("deps", "outs") for entry in stage.get(kind, [])]
-
-
-def problems(repository: Path, revision: str | None = None) -> list[str]:
-    """What is wrong in a revision, or, without one, in the working tree: a sentence each; [] where all is well.
-
-    A sentence names the file and the stages, and says what to do. Wrong is: a dvc.yaml or dvc.lock that DVC cannot
-    read; a params.yaml against its schema; a dvc.lock that holds other stages, commands, values, code, dependencies or
-    outputs than there are now; a stage that ran with something else than the stage before it wrote; a metric in git
-    that is missing or is not what its stage wrote. In the working tree alone: an output, or its copy in DVC's cache,
-    that is there and is not what its stage wrote; a note of DVC's own that it cannot read. Raises GlyphlineError where
-    there is no DVC repository or no such revision.
+    Raises GlyphlineError where there is no DVC repository.
     """
     try:
-        repo = Repo(str(repository), rev=revision)
+        repo = Repo(str(repository))
     except DvcException as error:
-        raise GlyphlineError(f"{repository}: {_words(error)}") from None
+        raise GlyphlineError(f"{repository}: {error}") from None
     with repo:
-        in_the_way, wrong_values = _in_the_way(repo), _in_params(repo)
+        root = Path(repo.root_dir)
+        found = [*_unreadable(root)]
         try:
-            pipeline = _read(repo)
+            repo.index.check_graph()  # cycles, and two stages with one output
+            stages = {stage.name: stage for stage in repo.index.stages if hasattr(stage, "name")}
+            if not stages:
+                raise DvcException("it is missing, or it declares no stage")
+            content = (root / "dvc.lock").read_bytes() if (root / "dvc.lock").is_file() else b"{}"
+            lock = parse_yaml(content, "dvc.lock").get("stages", {})
+            entries = [entry for each in lock.values() for kind in ("deps", "outs") for entry in each.get(kind, [])]
+            if any(entry.get("hash", "md5") != "md5" for entry in entries):
+                raise DvcException("dvc.lock: a hash in it is none that DVC knows")
         except _READING_ERRORS as error:
-            return [*in_the_way, *(wrong_values or [_unreadable(error)])]
-        if any(entry.get("hash", HASH) != HASH for entry in pipeline.entries):
-            strange = DvcException(f"{LOCK}: a hash in it is none that DVC knows")
-            return [*in_the_way, *wrong_values, _unreadable(strange)]
-        return [*in_the_way, *wrong_values, *_sentences(_findings(pipeline))]
+            words = " ".join(": ".join(str(each) for each in (error, error.__cause__) if each).split())
+            if "dvc.lock" in words:
+                return [*found, f"dvc.lock: DVC cannot read it: {words}; delete it, then {REBUILD}"]
+            return found or [f"dvc.yaml: DVC cannot work with it: {words}; {MEND}"]
+        outs = [out for stage in stages.values() for out in stage.outs]
+        stages_of: dict[str, list[str]] = {}
+        for name, stage in stages.items():
+            sentences: list[str] = [f"dvc.lock: it lacks {{stages}} of dvc.yaml; {REBUILD}"]
+            if name in lock:
+                files = [entry for entry in stage.deps if not hasattr(entry, "read_params")]
+                sentences = [*_in_lock(stage, files, lock[name], outs), *_in_files(root, stage, files, outs)]
+            for sentence in sentences:
+                stages_of.setdefault(sentence, []).append(name)
+        for name in sorted(lock.keys() - stages.keys()):
+            found.append(f"dvc.lock: it holds {name}, which dvc.yaml does not; delete that entry, then {REBUILD}")
+        return found + [sentence.replace("{stages}", _named(names)) for sentence, names in stages_of.items()]
 
 
-def _in_the_way(repo: Any) -> list[str]:
-    """The file in which DVC notes who is at work, where it was killed while it wrote it: it does nothing more then."""
-    path = Path(repo.tmp_dir or "") / "rwlock"
-    if isinstance(repo.fs, LocalFileSystem) and path.is_file():
-        try:
-            json.loads(path.read_bytes())
-        except ValueError:
-            shown = path.relative_to(repo.root_dir).as_posix()
-            return [f"{shown}: DVC was killed while it wrote this, and cannot read it; {DELETE}"]
-    return []
-
-
-def _in_params(repo: Any) -> list[str]:
-    advice = f"mend it, then {REBUILD}"
+def _unreadable(root: Path) -> Iterator[str]:
+    rwlock = root / ".dvc/tmp/rwlock"  # where DVC notes who is at work
+    try:
+        json.loads(rwlock.read_bytes() if rwlock.is_file() else b"{}")
+    except ValueError:
+        yield f"{rwlock.relative_to(root)}: DVC was killed while it wrote this, and cannot read it; {DELETE}"
     source = str(paths.PARAMS)
     try:
-        content = repo.fs.cat_file(repo.fs.join(repo.root_dir, source))
-        parse_params(parse_yaml(content, source), source)
+        parse_params(parse_yaml((root / source).read_bytes(), source), source)
     except FileNotFoundError:
-        return [f"{source}: there is no such file; {advice}"]
+        yield f"{source}: there is no such file; {MEND}"
     except ParamsError as error:
-        return [f"{line}; {advice}" for line in str(error).splitlines()]
-    return []
+        yield from (f"{line}; {MEND}" for line in str(error).splitlines())
 
 
-def _read(repo: Any) -> Pipeline:
-    repo.index.check_graph()  # cycles, and two stages with one output
-    stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
-    if not stages:
-        raise DvcException("it is missing, or it declares no stage")
-    return Pipeline(repo, stages, stages[0].dvcfile.lockfile_contents.get("stages", {}))
+def _in_lock(stage: Stage, files: list[Entry], locked: dict[str, Any], outs: list[Entry]) -> Iterator[str]:
+    """A stage's command, values, dependencies and outputs, and what it read of other stages, against dvc.lock.
 
-
-def _unreadable(error: BaseException) -> str:
-    words = _words(error)
-    if LOCK in words:
-        return f"{LOCK}: DVC cannot read it: {words}; delete it, then {REBUILD}"
-    return f"{PIPELINE}: DVC cannot work with it: {words}; mend it, then {REBUILD}"
-
-
-def _words(error: BaseException | None) -> str:
-    """What an error of DVC's, and those behind it, say: on one line, and the same wherever the repository lies."""
-    words = []
-    while error:
-        words.append(" ".join(str(error).split()))
-        error = error.__cause__
-    text = re.sub(r" in revision '\w+'", "", ": ".join(words))
-    text = re.sub(r"[^\s':]*/(dvc\.yaml|dvc\.lock|params\.yaml)", r"\1", text).replace(f"{PIPELINE}:", "")
-    head, colon, stages = text.rpartition(" in stages: ")  # of a cycle, which DVC names in any order
-    return f"{head}{colon}{', '.join(sorted(stages.rstrip('.').split(', ')))}"
-
-
-def _findings(pipeline: Pipeline) -> Iterator[Finding]:
-    for stage in pipeline.stages:
-        if stage.name in pipeline.lock:
-            yield from _other_than_declared(stage, pipeline.lock[stage.name])
-            yield from _other_values(stage, pipeline.lock[stage.name].get("params", {}))
-            yield from _other_than_written(stage, pipeline.outs)
-            yield from _other_files(stage, pipeline)
-            if isinstance(pipeline.repo.fs, LocalFileSystem):
-                yield from (Finding(file, what, DELETE, stage.name) for file, what in damaged(stage))
-        else:
-            yield Finding(LOCK, "it lacks {stages} of dvc.yaml", REBUILD, stage.name)
-    for name in sorted(pipeline.lock.keys() - {stage.name for stage in pipeline.stages}):
-        yield Finding(LOCK, "it holds {stages}, which dvc.yaml does not", f"delete that entry, then {REBUILD}", name)
-
-
-def _other_than_declared(stage: Stage, locked: dict[str, Any]) -> Iterator[Finding]:
-    """Command, dependencies and outputs in dvc.yaml against those in dvc.lock."""
-    if stage.changed_stage():
-        what = f"{{stages}} ran {locked.get('cmd')!r}, and dvc.yaml now says {stage.cmd!r}"
-        yield Finding(LOCK, what, REBUILD, stage.name)
-    for kind, declared in (("deps", _files_read(stage)), ("outs", stage.outs)):
-        in_yaml, in_lock = {entry.def_path for entry in declared}, {entry["path"] for entry in locked.get(kind, [])}
+    In these sentences {stages} stands for the stage, and for all others of which the same is true.
+    """
+    if stage.cmd != locked.get("cmd"):
+        yield f"dvc.lock: {{stages}} ran {locked.get('cmd')!r}, and dvc.yaml now says {stage.cmd!r}; {REBUILD}"
+    values = {entry.def_path: entry.read_params() for entry in stage.deps if entry not in files}
+    for file in sorted(values.keys() | locked.get("params", {}).keys()):
+        now, then = values.get(file, {}), locked.get("params", {}).get(file, {})
+        for key in sorted(key for key in now.keys() | then.keys() if now.get(key, ...) != then.get(key, ...)):
+            yield f"{file}: {key} is not what it was when {{stages}} ran; {REBUILD}"
+    for kind, declared in (("deps", files), ("outs", stage.outs)):
+        in_yaml = {entry.def_path for entry in declared}
+        in_lock = {entry["path"] for entry in locked.get(kind, []) if entry.keys() & {"md5", "etag", "checksum"}}
         for path in sorted(in_yaml - in_lock):
-            yield Finding(LOCK, f"it lacks {path}, one of the {kind} of {{stages}}", REBUILD, stage.name)
+            yield f"dvc.lock: it lacks {path}, one of the {kind} of {{stages}}; {REBUILD}"
         for path in sorted(in_lock - in_yaml):
-            what = f"it holds {path}, which dvc.yaml does not have among the {kind} of {{stages}}"
-            yield Finding(LOCK, what, REBUILD, stage.name)
-
-
-def _other_values(stage: Stage, locked: dict[str, dict[str, Any]]) -> Iterator[Finding]:
-    """Parameters as they are now against those that the stage ran with."""
-    declared = {entry.def_path: entry.read_params() for entry in stage.deps if isinstance(entry, ParamsDependency)}
-    for file in sorted(declared.keys() | locked.keys()):
-        now, then = dict(_leaves(declared.get(file, {}))), dict(_leaves(locked.get(file, {})))
-        for key in sorted(now.keys() | then.keys()):
-            if key in now and key in then and now[key] == then[key]:
-                continue  # 1 and 1.0 are the same to DVC, which would not run the stage again
-            is_now, was_then = (repr(values[key]) if key in values else "unset" for values in (now, then))
-            what = f"{key} is {is_now}, and was {was_then} when {{stages}} ran"
-            yield Finding(file, what, REBUILD, stage.name)
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _other_than_written(stage: Stage, outs: Iterable[Entry]) -> Iterator[Finding]:
-    """What the stage read against what the stages before it wrote, both as dvc.lock has them."""
-    for entry in _files_read(stage):
+            yield f"dvc.lock: it holds {path}, which dvc.yaml does not have among the {kind} of {{stages}}; {REBUILD}"
+    for entry in files:
         parts = [out for out in outs if _lies_in(out, entry)]
-        if parts and entry.hash_info and all(out.hash_info for out in parts) and not _made_of(entry, parts):
-            what = f"{{stages}} ran with another {entry.def_path} than {_named(out.stage.name for out in parts)} wrote"
-            yield Finding(LOCK, what, f"delete the files that no stage writes, then {REBUILD}", stage.name)
+        if parts and all(each.hash_info for each in [entry, *parts]) and not _made_of(entry, parts):
+            what = f"another {entry.def_path} than {_named([out.stage.name for out in parts])} wrote"
+            yield f"dvc.lock: {{stages}} ran with {what}; delete the files that no stage writes, then {REBUILD}"
 
 
 def _made_of(whole: Entry, parts: list[Entry]) -> bool:
@@ -213,74 +125,75 @@ def _made_of(whole: Entry, parts: list[Entry]) -> bool:
         size = sum(out.meta.size or 0 for out in parts)
         files = sum(out.meta.nfiles or 0 if out.meta.isdir else 1 for out in parts)
         return (size, files) == (whole.meta.size or 0, whole.meta.nfiles or 0)
-    tree = Tree()
-    for out in parts:
-        tree.add(out.fs.relparts(out.fs_path, whole.fs_path), out.meta, out.hash_info)
-    tree.digest()
-    return bool(tree.hash_info == whole.hash_info)
+    digests = {Path(out.fs_path).relative_to(whole.fs_path).as_posix(): out.hash_info.value for out in parts}
+    listing = json.dumps([{"md5": digest, "relpath": path} for path, digest in sorted(digests.items())])
+    return bool(whole.hash_info.value == f"{hashlib.md5(listing.encode()).hexdigest()}.dir")
 
 
-def _other_files(stage: Stage, pipeline: Pipeline) -> Iterator[Finding]:
-    """Code and metrics, which lie in git, against what the stage ran with or wrote."""
-    fs, scm = pipeline.repo.fs, pipeline.repo.scm
+def _in_files(root: Path, stage: Stage, files: list[Entry], outs: list[Entry]) -> Iterator[str]:
+    """Code, metrics and data that are here against what the stage ran with or wrote, as dvc.lock has it."""
     for out in stage.outs:
-        if not out.use_cache:
-            yield from _other_file(out, "it is not what {stages} wrote", f"take it back from git, or {REBUILD}")
-            if isinstance(fs, LocalFileSystem) and scm.is_ignored(out.fs_path) and not scm.is_tracked(out.fs_path):
-                yield Finding(out.def_path, "{stages} wrote it, and git ignores it", "mend .gitignore", stage.name)
-    for entry in _files_read(stage):
-        makers = [out for out in pipeline.outs if _lies_in(out, entry) or _lies_in(entry, out)]
+        if out.use_cache:
+            yield from _damaged(root, out)
+        else:
+            yield from _other(out, f"it is not what {{stages}} wrote; take it back from git, or {REBUILD}")
+            if out.repo.scm.is_ignored(out.fs_path) and not out.repo.scm.is_tracked(out.fs_path):
+                yield f"{out.def_path}: {{stages}} wrote it, and git ignores it; mend .gitignore"
+    for entry in files:
+        makers = [out for out in outs if _lies_in(out, entry) or _lies_in(entry, out)]
         if not makers:
-            yield from _other_file(entry, "it changed since {stages} ran", REBUILD)
-        elif not any(out.use_cache for out in makers):
-            for path in sorted(set(fs.find(entry.fs_path)) - {out.fs_path for out in makers}):
-                file = "/".join(fs.relparts(path, pipeline.repo.root_dir))
-                yield Finding(
-                    file, "{stages} reads it, and no stage writes it", f"delete it, then {REBUILD}", stage.name
-                )
+            yield from _other(entry, f"it changed since {{stages}} ran; {REBUILD}")
+        elif not any(out.use_cache for out in makers):  # what is in it lies in git
+            for path in sorted(path for path in Path(entry.fs_path).rglob("*") if path.is_file()):
+                if not any(path.is_relative_to(out.fs_path) for out in makers):
+                    file = path.relative_to(root).as_posix()
+                    yield f"{file}: {{stages}} reads it, and no stage writes it; delete it, then {REBUILD}"
 
 
-def _other_file(entry: Entry, what: str, advice: str) -> Iterator[Finding]:
-    file, stage = entry.def_path, entry.stage.name
+def _other(entry: Entry, what: str) -> Iterator[str]:
+    """A file or folder in git that is missing, or is another; then `what` is said."""
+    file = Path(entry.fs_path)
     if not entry.is_in_repo or not entry.hash_info:
         return  # somebody else's, or said already: dvc.lock lacks it
-    if not entry.exists:
+    if not file.exists():
         use = "ran with" if entry.IS_DEPENDENCY else "wrote"
-        yield Finding(file, f"missing, and {{stages}} {use} it", f"bring it back, or {REBUILD}", stage)
+        yield f"{entry.def_path}: missing, and {{stages}} {use} it; bring it back, or {REBUILD}"
     elif entry.workspace_status():
-        if _digest_with_unix_lines(entry) == entry.hash_info.value:
-            what = "its lines end as on Windows, and as on Unix when {stages} ran"
-            advice = "turn git's core.autocrlf off and check it out again"
-        yield Finding(file, what, advice, stage)
-    elif entry.hash_name == "md5" and entry.isfile() and entry.fs.size(entry.fs_path) != entry.meta.size:
-        yield Finding(LOCK, f"it has another size for {file} of {{stages}} than the file", REBUILD, stage)
+        yield f"{entry.def_path}: {what}"
+    elif entry.hash_name == "md5" and file.is_file() and file.stat().st_size != entry.meta.size:
+        yield f"dvc.lock: it has another size for {entry.def_path} of {{stages}} than the file; {REBUILD}"
 
 
-def _digest_with_unix_lines(entry: Entry) -> str | None:
-    """The digest that a text file would have if its lines ended with a line feed alone, as DVC 2 took it."""
-    return hash_file(entry.fs_path, entry.fs, "md5-dos2unix")[1].value if entry.isfile() else None
+def _damaged(root: Path, out: Entry) -> Iterator[str]:
+    """Files of an output, and their copies in DVC's cache, that are here and have other bytes than its stage wrote."""
+    if not out.hash_info or out.hash_name != "md5":
+        return
+    digests = {Path(out.fs_path): out.hash_info.value}
+    listing = Path(out.cache.oid_to_path(out.hash_info.value))
+    if out.hash_info.isdir and listing.is_file() and not _is_other(listing, out.hash_info.value):
+        digests |= {Path(out.fs_path, file["relpath"]): file["md5"] for file in json.loads(listing.read_bytes())}
+    others = [path for path, digest in digests.items() if _is_other(path, digest)]
+    if not others and out.exists and out.workspace_status():  # a folder with more files, or fewer
+        others = [Path(out.fs_path)]
+    for path in others:
+        yield f"{path.relative_to(root).as_posix()}: it is not what {{stages}} wrote; {DELETE}"
+    for path, digest in digests.items():
+        if _is_other(copy := Path(out.cache.oid_to_path(digest)), digest):
+            what = f"damaged: its bytes are not those of {path.relative_to(root).as_posix()}, which {{stages}} wrote"
+            yield f"{Path(os.path.relpath(copy, root)).as_posix()}: {what}; {DELETE}"
 
 
-def _files_read(stage: Stage) -> list[Entry]:
-    return [entry for entry in stage.deps if not isinstance(entry, ParamsDependency)]
+def _is_other(path: Path, digest: str) -> bool:
+    """Whether there is a file of other bytes. A folder's digest is that of its listing in DVC's cache."""
+    return path.is_file() and hashlib.md5(path.read_bytes()).hexdigest() != digest.removesuffix(".dir")
 
 
 def _lies_in(inner: Entry, outer: Entry) -> bool:
-    return bool(inner.fs_path == outer.fs_path or inner.fs.isin(inner.fs_path, outer.fs_path))
+    return Path(inner.fs_path).is_relative_to(outer.fs_path)
 
 
-def _sentences(findings: Iterable[Finding]) -> list[str]:
-    """One sentence for each thing that is wrong, with all the stages that it concerns."""
-    stages: dict[tuple[str, str, str], list[str]] = {}
-    for file, what, advice, stage in findings:
-        stages.setdefault((file, what, advice), []).append(stage)
-    return [
-        f"{file}: {what.replace('{stages}', _named(names))}; {advice}" for (file, what, advice), names in stages.items()
-    ]
-
-
-def _named(stages: Iterable[str]) -> str:
-    names = list(dict.fromkeys(stages))
+def _named(names: list[str]) -> str:
+    names = list(dict.fromkeys(names))
     if len(names) > STAGES_NAMED:
         names = [*names[: STAGES_NAMED - 1], f"{len(names) - STAGES_NAMED + 1} more stages"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
@@ -288,13 +201,11 @@ def _named(stages: Iterable[str]) -> str:
 
 def main() -> None:
     """Say what is wrong, and leave with 1 if anything is."""
-    parser = argparse.ArgumentParser(prog="python -m glyphline.review.integrity", description=__doc__)
-    parser.add_argument("revision", nargs="?", metavar="REVISION", help="default: the working tree")
+    argparse.ArgumentParser(prog="python -m glyphline.review.integrity", description=__doc__).parse_args()
     try:
-        found = problems(Path(), parser.parse_args().revision)
+        sys.exit("\n".join(problems(Path())) or 0)
     except GlyphlineError as error:
         sys.exit(str(error))
-    sys.exit("\n".join(found) if found else 0)
 
 
 if __name__ == "__main__":
