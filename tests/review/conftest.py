@@ -33,7 +33,7 @@ stages:
     metrics:
     - metrics/test.json: {cache: false}
     plots:
-    - metrics/predictions.csv: {cache: false}
+    - metrics/predictions: {cache: false}
 """
 
 
@@ -90,7 +90,6 @@ class Scratch:
     ) -> None:
         """Write params.yaml and metrics/ as the pipeline would if each variant were right where its flags say."""
         self.write_params(variants={variant: {"dense": [8], "epochs": 1} for variant in right})
-        table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels})
         metrics, recalls = {}, []
         for variant, flags in right.items():
             predicted = predictions(flags, labels)
@@ -98,12 +97,12 @@ class Scratch:
             metrics[variant] = scoring.score(labels.astype(np.uint8), probabilities)
             if seeds and variant in seeds:
                 metrics[variant]["seeds"] = dict(seeds[variant])
-            table[variant] = predicted
+            table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels, "predicted": predicted})
+            self.write(paths.predictions(variant), table.to_csv(index=False))
             recalls.append(scoring.per_class(labels.astype(np.uint8), probabilities, DIGITS).assign(variant=variant))
             cost = {"parameters": parameters, "multiply_adds": 10 * parameters}
             self.write(paths.train_metrics(variant), json.dumps(cost))
         self.write(paths.TEST_METRICS, json.dumps(metrics))
-        self.write(paths.PREDICTIONS, table.to_csv(index=False))
         self.write(paths.PER_CLASS, pd.concat(recalls).to_csv(index=False))
 
     def commit(self, message: str = "Work") -> str:
@@ -126,13 +125,13 @@ class Scratch:
         from dvc.repo import Repo
 
         metrics = json.loads((self.root / paths.TEST_METRICS).read_text(encoding="utf-8"))
-        table = pd.read_csv(self.root / paths.PREDICTIONS)
         for variant in metrics:
+            table = pd.read_csv(self.root / paths.predictions(variant))
             folder = self.root / paths.EVALUATION / variant
             folder.mkdir(parents=True, exist_ok=True)
             sure = np.float32(0.8)
             probabilities = np.full((len(table), 10), (1 - sure) / 9, np.float32)
-            probabilities[np.arange(len(table)), table[variant]] = sure
+            probabilities[np.arange(len(table)), table["predicted"]] = sure
             np.save(folder / "probabilities.npy", probabilities)
         (self.root / paths.RAW).mkdir(parents=True, exist_ok=True)
         shown = np.zeros((len(table), 28, 28), np.uint8) if images is None else images

@@ -83,7 +83,7 @@ def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: pytest
     assert status == 1
     assert "metrics/test.json" in err
     assert "### Problems in the repository" in out
-    assert "but metrics/predictions.csv gives 97.5 %" in err.replace("\n", " ")
+    assert "but metrics/predictions/mlp.csv gives 97.5 %" in err.replace("\n", " ")
 
 
 def test_uncommitted_work_is_reviewed_too(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
