@@ -114,6 +114,18 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_the_picture_of_the_rooms_shows_their_imports() -> None:
+    rooms = {folder.parent.name: folder.parent for folder in (REPOSITORY / "glyphline").glob("*/__init__.py")}
+    imported = set()
+    for name, folder in {**rooms, "stages": REPOSITORY / "stages"}.items():
+        code = "\n".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py"))
+        found = re.findall(r"^ *(?:from|import) glyphline(?:\.(\w+)| import (.+)$)", code, flags=re.MULTILINE)
+        imported |= {(name, word) for match in found for word in re.findall(r"\w+", " ".join(match)) if word in rooms}
+    page = (REPOSITORY / "docs/development.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"(\w+) -->(?= (\w+))", page))
+    assert drawn == {(importer, room) for importer, room in imported if importer != room}
+
+
 @by_page
 def test_every_dvc_command_has_options_that_dvc_knows(page: Path) -> None:
     found = [words for words in commands(page) if words[0] == "dvc" and len(words) > 2]
