@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -138,15 +139,18 @@ def deterministic() -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A repository with one small variant, run once and committed. To be copied or cloned, not to be written to."""
-    from tests.pipeline.conftest import copy_tree, shrink, start_repository
+    """A repository with two small variants, run once and committed. To be copied or cloned, not to be written to.
 
-    root = tmp_path_factory.mktemp("finished")
-    copy_tree(root)
-    shrink(root / "params.yaml", variants=("mlp",))
-    (root / "dvc.lock").unlink()
-    shutil.rmtree(root / "metrics")
-    repository = start_repository(root)
-    repository.dvc("repro")
-    repository.commit("Run it")
-    return repository
+    All processes of a test run share it. Beside it lie the folder `audit`, with what each stage opened and read
+    (tests/guarantees/audit), and `said.txt`, with what `dvc repro` printed.
+    """
+    from tests.pipeline.conftest import Clone, build
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "finished"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "said.txt").is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # another process failed in it
+            build(folder)
+    return Clone(folder / "clone")

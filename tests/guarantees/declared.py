@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
+
+from glyphline.config import Params
 
 
 @dataclass
@@ -46,3 +49,19 @@ def _needs(stage: dict[str, Any]) -> Needs:
         return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
     return Needs(names("deps"), names("outs", "metrics", "plots"), names("params"))
+
+
+def schemas(needs: Needs) -> set[str]:
+    """The code that says what the sections of params.yaml mean which a stage reads: folders, and config.py for all."""
+    sections = [Params.model_fields[key.partition(".")[0]].annotation for key in needs.parameters]
+    return {name for kind in (Params if "params.yaml" in needs.read else None, *sections) for name in _code_of(kind)}
+
+
+def _code_of(kind: object) -> Iterator[str]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        parts = kind.__module__.split(".")
+        yield "/".join(parts[:2]) + (".py" if len(parts) == 2 else "")
+        for each in kind.model_fields.values():
+            yield from _code_of(each.annotation)
+    for part in get_args(kind):
+        yield from _code_of(part)

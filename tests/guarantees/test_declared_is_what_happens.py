@@ -1,11 +1,14 @@
-"""What dvc.yaml declares of a stage is what it opens and reads, no less and no more; and the test set stays shut."""
+"""What a stage opens and reads is what dvc.yaml declares of it, and only evaluate opens the test set."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -14,11 +17,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
-from tests.guarantees.declared import Needs, declarations, under
-from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
-
-VARIANTS = ("original", "fast")
-SEVERAL_SEEDS = "fast"  # so that there is something in models/seeds
+from tests.guarantees.declared import Needs, declarations, schemas, under
+from tests.pipeline.conftest import Clone
 
 # What every stage may open beside what it declares, and why.
 ALLOWED = (
@@ -26,10 +26,12 @@ ALLOWED = (
     "runs",  # when and where a stage ran, and the memory of a search: no output
     "data/downloads",  # copies of published files, verified each time
 )
+# Modules that can change no result: tests/guarantees/test_root_modules.py.
+ROOT = {"stages/__init__.py", *(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("glyphline/*.py"))}
 # Declared for the order alone: no other stage begins before check has seen params.yaml.
 ORDER = {("download", "data/params.schema.json")}
 # Listed and not declared as a whole: the code that a search's unfinished trials in runs/ belong to.
-LISTED = {("tune", "glyphline/search")}
+LISTED = {("tune", "glyphline/search"), ("tune", "glyphline/model")}
 # Part of a declared folder and not opened: DVC cannot name what a loop's stages write but by the folder.
 UNOPENED = {
     ("check", "datasets/*.yaml"),  # it needs the names of all, and opens the one that params.yaml names
@@ -42,8 +44,12 @@ UNOPENED = {
 WHERE = {"scheduler", "workers", "trial_memory_gib", "tls_ca_file", "tls_certificate", "tls_key"}
 
 
-def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[str]) -> list[str]:
-    """What a stage does and does not declare, and what it declares and does not do. files: all there are."""
+def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[str], config: set[str]) -> list[str]:
+    """What a stage does and does not declare, and what it declares and does not do.
+
+    files: all there are. config: the modules that glyphline.config imports; a stage opens all, because each section of
+    params.yaml is checked, and declares those of the sections that it reads.
+    """
 
     def undeclared(done: set[str], names: Iterable[str], separator: str = "/") -> list[str]:
         return [name for name in sorted(done) if not under(name, names, separator)]
@@ -53,23 +59,23 @@ def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[st
 
     order = {path for name, path in ORDER if name == stage}
     own = declared.written | set(ALLOWED)
-    read = happened.read - {path for name, path in LISTED if name == stage}
+    code = {name for name in ROOT | config if not under(name, schemas(declared), "/")}
     unopened = [pattern for name, pattern in UNOPENED if name == stage]
-    inside = {name for name in files if under(name, declared.read, "/")} - declared.read
+    inside = {name for name in files if under(name, declared.read, "/") and not is_code(name)} - declared.read
     keys = declared.parameters | {f"search.{name}" for name in WHERE if stage == "tune"}
     if "params.yaml" in declared.read:
         keys |= happened.parameters
     written = {name.removesuffix(".partial") for name in happened.written}
     folders = {str(parent) for name in own for parent in Path(name).parents}
     return [
-        *(f"opens {name}" for name in undeclared(read, declared.read | own)),
+        *(f"opens {name}" for name in undeclared(happened.read - code, declared.read | own)),
         *(f"comes before {name}" for name in sorted(order - declared.read)),
-        *(f"does not open {name}" for name in in_vain(declared.read - order, read)),
-        *(f"leaves {name} shut" for name in sorted(inside - read) if not matches(name, unopened)),
+        *(f"does not open {name}" for name in in_vain(declared.read - order, happened.read)),
+        *(f"leaves {name} shut" for name in sorted(inside - happened.read) if not matches(name, unopened)),
         *(
             f"opens all of {pattern}"
             for pattern in unopened
-            if not any(matches(name, [pattern]) for name in inside - read)
+            if not any(matches(name, [pattern]) for name in inside - happened.read)
         ),
         *(f"writes {name}" for name in undeclared(written - folders, own)),
         *(f"does not write {name}" for name in in_vain(declared.written, happened.written)),
@@ -78,87 +84,79 @@ def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[st
     ]
 
 
+def is_code(name: str) -> bool:
+    """Whether a path is one of code, which is declared by the folder."""
+    return name.startswith(("glyphline/", "stages/"))
+
+
 def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+@dataclass(frozen=True)
+class Audit:
+    """What the stages of one run did, what they declare, and what there is."""
+
+    happened: dict[str, Needs]
+    declared: dict[str, Needs]
+    files: list[str]
+    config: set[str]
+
+    def differences(self, stage: str, declared: Needs | None = None) -> list[str]:
+        needs = declared or self.declared[stage]
+        return differences(stage, needs, self.happened[stage], self.files, self.config)
+
+
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, dict[str, Needs]]:
-    """A repository in which `dvc repro` has run under the audit, and what each stage did."""
-    root, logs = tmp_path_factory.mktemp("audited"), tmp_path_factory.mktemp("logs")
-    copy_tree(root)
-    shrink(root / "params.yaml", variants=VARIANTS)
-    text = (root / "params.yaml").read_text(encoding="utf-8")
-    before, name, after = text.partition(f"  {SEVERAL_SEEDS}:\n")
-    assert "    seeds: 1\n" in after
-    (root / "params.yaml").write_text(before + name + after.replace("    seeds: 1\n", "    seeds: 2\n", 1), "utf-8")
-    shutil.rmtree(root / "metrics")
-    (root / "dvc.lock").unlink()
-    clone = start_repository(root)
-    audit = REPOSITORY / "tests/guarantees/audit"
-    clone.dvc("repro", GLYPHLINE_AUDIT=str(logs), PYTHONPATH=str(audit))
+def audit(finished: Clone) -> Audit:
     happened: dict[str, Needs] = defaultdict(Needs)
-    for path in logs.glob("*/*.jsonl"):
+    for path in (finished.root.parent / "audit").glob("*/*.jsonl"):
         for line in path.read_text(encoding="utf-8").splitlines():
             kind, name = json.loads(line)
             getattr(happened[path.parent.name], kind).add(name)
-    return clone, dict(happened)
+    # All files but those that .dvcignore leaves out of the declared folders.
+    files = [path for path in finished.root.rglob("*") if path.is_file() and path.name != ".gitignore"]
+    program = (
+        "import sys, glyphline.config; print(*(m.__file__ for n, m in sys.modules.items() if n[:9] == 'glyphline'))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return Audit(
+        dict(happened),
+        declarations(finished.root),
+        [path.relative_to(finished.root).as_posix() for path in files],
+        {Path(name).relative_to(REPOSITORY).as_posix() for name in loaded.stdout.split()},
+    )
 
 
-@pytest.fixture(scope="module")
-def declared(audited: tuple[Clone, dict[str, Needs]]) -> dict[str, Needs]:
-    return declarations(audited[0].root)
+def test_every_stage_was_audited(audit: Audit) -> None:
+    assert set(audit.happened) == set(audit.declared)
 
 
-@pytest.fixture(scope="module")
-def files(audited: tuple[Clone, dict[str, Needs]]) -> list[str]:
-    """All files there are after the run, but for what .dvcignore leaves out of the declared folders."""
-    root = audited[0].root
-    paths = (path for path in root.rglob("*") if path.is_file() and path.name != ".gitignore")
-    return [path.relative_to(root).as_posix() for path in paths]
-
-
-def test_every_stage_was_audited(audited: tuple[Clone, dict[str, Needs]], declared: dict[str, Needs]) -> None:
-    assert set(audited[1]) == set(declared)
-
-
-def test_what_is_declared_is_what_happens(
-    audited: tuple[Clone, dict[str, Needs]], declared: dict[str, Needs], files: list[str]
-) -> None:
-    found = {name: differences(name, declared[name], happened, files) for name, happened in audited[1].items()}
+def test_what_is_declared_is_what_happens(audit: Audit) -> None:
+    found = {name: audit.differences(name) for name in audit.declared}
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize("section", ["read", "written", "parameters"])
-def test_a_line_taken_out_of_dvc_yaml_is_missed(
-    audited: tuple[Clone, dict[str, Needs]], declared: dict[str, Needs], files: list[str], section: str
-) -> None:
-    count = 0
-    for name, needs in declared.items():
-        for line in getattr(needs, section):
-            fewer = Needs(**vars(needs) | {section: getattr(needs, section) - {line}})
-            found = differences(name, fewer, audited[1][name], files)
-            assert found, f"{name} needs {line}, and the audit does not see it"
-            count += 1
-    assert count > len(declared)
+def test_a_line_taken_out_of_dvc_yaml_is_missed(audit: Audit, section: str) -> None:
+    lines = [(name, line) for name, needs in audit.declared.items() for line in getattr(needs, section)]
+    assert len(lines) > len(audit.declared)
+    for name, line in lines:
+        needs = audit.declared[name]
+        fewer = Needs(**vars(needs) | {section: getattr(needs, section) - {line}})
+        assert audit.differences(name, fewer), f"{name} needs {line}, and the audit does not see it"
 
 
-def test_a_line_too_many_in_dvc_yaml_is_seen(
-    audited: tuple[Clone, dict[str, Needs]], declared: dict[str, Needs], files: list[str]
-) -> None:
-    for name, needs in declared.items():
+def test_a_line_too_many_in_dvc_yaml_is_seen(audit: Audit) -> None:
+    for name, needs in audit.declared.items():
         more = Needs(needs.read | {"README.md"}, needs.written | {"data/nothing"}, needs.parameters | {"gate"})
-        assert differences(name, more, audited[1][name], files) == [
-            "does not open README.md",
-            "does not write data/nothing",
-            "does not read gate",
-        ]
+        found = audit.differences(name, more)
+        assert {"does not open README.md", "does not write data/nothing", "does not read gate"} <= set(found)
 
 
-def test_only_evaluate_opens_the_test_set(audited: tuple[Clone, dict[str, Needs]]) -> None:
-    _, happened = audited
-    assert [name for name, needs in happened.items() if "data/raw/test.npz" in needs.read] == ["evaluate"]
-    assert [name for name, needs in happened.items() if "data/raw/test.npz" in needs.written] == ["download"]
+def test_only_evaluate_opens_the_test_set(audit: Audit) -> None:
+    assert [name for name, needs in audit.happened.items() if "data/raw/test.npz" in needs.read] == ["evaluate"]
+    assert [name for name, needs in audit.happened.items() if "data/raw/test.npz" in needs.written] == ["download"]
 
 
 def digests(clone: Clone) -> dict[str, str]:
@@ -168,10 +166,8 @@ def digests(clone: Clone) -> dict[str, str]:
 
 
 @pytest.mark.long
-def test_other_labels_in_the_test_file_change_nothing_upstream(
-    audited: tuple[Clone, dict[str, Needs]], declared: dict[str, Needs]
-) -> None:
-    clone, _ = audited
+def test_other_labels_in_the_test_file_change_nothing_upstream(finished: Clone, tmp_path: Path) -> None:
+    clone = finished.copy(tmp_path / "clone")
     before = digests(clone)
     file = clone.root / "data/raw/test.npz"
     with np.load(file) as raw:
@@ -180,12 +176,12 @@ def test_other_labels_in_the_test_file_change_nothing_upstream(
     np.savez(file, images=images, labels=(labels + 1) % 10)
     shutil.rmtree(clone.root / "runs")  # the finished study too: the trials run again
     clone.dvc("commit", "--force", "download")
-    upstream = [name for name in declared if name not in {"check", "download", "evaluate", "plot", "report"}]
-    for name in upstream:  # whatever DVC thinks of it
+    declared = declarations(clone.root)
+    judging = ("evaluate", "plot", "report")
+    for name in set(declared) - {"check", "download", *judging}:  # whatever DVC thinks of it
         clone.dvc("repro", "--force", "--single-item", name)
     clone.dvc("repro")
     after = digests(clone)
     changed = {path for path, digest in after.items() if digest != before[path]}
-    of_the_rest = {path for name in ("evaluate", "plot", "report") for path in declared[name].written}
     assert "metrics/test.json" in changed
-    assert changed <= of_the_rest | {"data/raw/test.npz"}
+    assert changed <= {"data/raw/test.npz", *(path for name in judging for path in declared[name].written)}

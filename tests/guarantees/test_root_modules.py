@@ -1,0 +1,119 @@
+"""The modules at the root of glyphline/ change no result, so dvc.yaml need not name them as dependencies.
+
+Only check declares one: it writes the schema that config puts together.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from glyphline import config, errors, paths
+from glyphline.data.splits import Preprocess
+from glyphline.model.variant import Variant
+from glyphline.review.limits import Gate
+from glyphline.search.settings import Search
+from tests.conftest import REPOSITORY
+from tests.guarantees.conftest import differing, results
+from tests.guarantees.declared import declarations, under
+from tests.pipeline.conftest import RUNNING, Clone
+
+# Runs the stages that are named, without stage.run and cli, and with errors that has no words.
+PROGRAM = """
+import importlib, inspect, sys
+from glyphline import errors, stage
+
+def fail(*_):
+    raise AssertionError("a result was about to depend on this")
+
+for module in (errors, stage):
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if function.__module__ == module.__name__:
+            setattr(module, name, fail)
+sys.modules["glyphline.cli"] = None
+for name in sys.argv[1:]:
+    stage_name, *variant = name.split("@")
+    importlib.import_module(f"stages.{stage_name}").main(*variant)
+"""
+
+
+def test_each_has_its_test_here() -> None:
+    assert {path.stem for path in REPOSITORY.glob("glyphline/*.py")} == {
+        *("__init__", "cli", "config", "errors", "paths", "stage"),
+    }
+    for package in ("glyphline", "stages"):
+        assert len((REPOSITORY / package / "__init__.py").read_text(encoding="utf-8").splitlines()) == 1, "a docstring"
+
+
+def test_errors_stage_and_cli_take_no_part_in_any_output(finished: Clone, tmp_path: Path) -> None:
+    """Every stage's main() writes the same bytes where they cannot be used, and no record of the run."""
+    clone = finished.copy(tmp_path / "clone")
+    stages = list(YAML(typ="safe").load(clone.read("dvc.lock"))["stages"])
+    for path in [path for path in results(clone) if path != "dvc.lock"]:
+        (clone.root / path).unlink()
+    for path in (clone.root / "runs").glob("*.json"):
+        path.unlink()
+    clone.run(sys.executable, "-c", PROGRAM, *stages)
+    assert differing(finished, clone) == []
+    assert list((clone.root / "runs").glob("*.json")) == []
+
+
+def test_errors_holds_exceptions_and_words_for_them() -> None:
+    for name, member in vars(errors).items():
+        if inspect.isclass(member):
+            assert issubclass(member, Exception), name
+        elif inspect.isfunction(member):
+            assert inspect.signature(member).return_annotation is str, name
+
+
+def test_paths_names_only_what_dvc_yaml_declares() -> None:
+    """What a stage writes there is what it declares: test_declared_is_what_happens.py."""
+    declared = {path for needs in declarations(REPOSITORY).values() for path in needs.written}
+    beside = {"params.yaml", "runs", "data/downloads"}
+    for name, value in vars(paths).items():
+        path = value("tuned") if inspect.isfunction(value) else value
+        if isinstance(path, Path):
+            holds_some = any(under(each, [str(path)], "/") for each in declared)
+            assert holds_some or under(str(path), declared | beside, "/"), name
+    assert paths.model(paths.TUNED) in map(Path, declared)
+
+
+@pytest.mark.parametrize("written_out", [True, False], ids=["params.yaml", "the least"])
+def test_config_adds_nothing_to_what_the_sections_schemas_say(tmp_path: Path, written_out: bool) -> None:
+    values = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    if not written_out:
+        space = {"dense": {"count": {"low": 1, "high": 2}, "each": {"low": 8, "high": 16}}}
+        values |= {"variants": {"least": {"epochs": 1}}, "preprocess": {"validation_fraction": 0.5}, "gate": {}}
+        values["search"] = {"trials": 1, "fixed": {"epochs": 1}, "space": space}
+    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
+        YAML().dump(values, stream)
+    params = config.load_params(tmp_path / "params.yaml")
+    assert params.preprocess == Preprocess.model_validate(values["preprocess"])
+    assert params.variants == {name: Variant.model_validate(value) for name, value in values["variants"].items()}
+    assert params.search == Search.model_validate(values["search"])
+    assert params.gate == Gate.model_validate(values["gate"])
+    others = {name: value for name, value in values.items() if name not in {"preprocess", "variants", "search", "gate"}}
+    assert others == {name: getattr(params, name) for name in others}
+    assert set(values) == set(config.Params.model_fields), "a section without a test here"
+
+
+def test_a_comment_in_one_of_them_runs_no_stage_but_check(finished: Clone, tmp_path: Path) -> None:
+    clone = finished.copy(tmp_path / "clone")
+    for path in clone.root.glob("glyphline/*.py"):
+        path.write_text(path.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+    assert RUNNING.findall(clone.dvc("repro").stdout) == ["check"]
+    assert differing(finished, clone) == ["dvc.lock"]
+
+
+def test_a_top_level_value_that_is_left_out_is_refused_by_dvc(finished: Clone, tmp_path: Path) -> None:
+    """So config's own default for `limit` decides nothing."""
+    clone = finished.copy(tmp_path / "clone")
+    params = clone.read("params.yaml")
+    (clone.root / "params.yaml").write_text(params.replace("limit: 300\n", ""), encoding="utf-8")
+    result = clone.dvc("repro", "--single-item", "preprocess", check=False)
+    assert result.returncode != 0
+    assert "Parameters 'limit' are missing from 'params.yaml'" in result.stdout
