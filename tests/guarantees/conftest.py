@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +10,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.pipeline.conftest import Clone
-
-RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
 
 Event = tuple[str, tuple[Any, ...]]
 RUN = (

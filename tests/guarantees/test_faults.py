@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.guarantees.conftest import RUNNING, differing, results
-from tests.pipeline.conftest import Clone
+from tests.guarantees.conftest import differing, results
+from tests.pipeline.conftest import RUNNING, Clone
 
 # Mounts that this process alone sees, and that go with it. Who is not root becomes so in a namespace of his own.
 UNSHARE = ("unshare", "--mount", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guarantees.conftest import RUNNING, differing
-from tests.pipeline.conftest import Clone
+from tests.guarantees.conftest import differing
+from tests.pipeline.conftest import RUNNING, Clone
 
 
 @pytest.fixture(scope="module")

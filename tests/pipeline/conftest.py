@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY, files_for_git
 # Not those of params.yaml, on which no test of the pipeline depends: one of dense layers and one of convolutions, with
 # further seeds.
 VARIANTS = {
-    "mlp": {"dense": [8], "learning_rate": 0.001, "batch_size": 32, "epochs": 1},
+    "mlp": {"dense": [8], "optimizer": "adam", "learning_rate": 0.001, "batch_size": 32, "epochs": 1},
     "convnet": {
         "filters": [4, 4],
         "batch_normalization": True,

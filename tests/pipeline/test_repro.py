@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 
 import psutil
 import pytest
 
-from tests.pipeline.conftest import SOME, Clone
+from tests.pipeline.conftest import RUNNING, VARIANTS, Clone
 
-VARIANTS = list(SOME)
-RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
+QUEUE_SECONDS = 600  # that a test waits for what takes one minute
 UP_TO_DATE = "Data and pipelines are up to date."
+
+
+@pytest.fixture(scope="module")
+def clone(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the finished repository, to be changed."""
+    return finished.copy(tmp_path_factory.mktemp("repro") / "clone")
 
 
 def stages_run(output: str) -> set[str]:
     return set(RUNNING.findall(output))
 
 
-def test_one_command_builds_everything(clone: Clone) -> None:
-    output = clone.dvc("repro").stdout
+def test_one_command_builds_everything(finished: Clone) -> None:
     once = {"check", "download", "preprocess", "tune", "train_tuned", "evaluate", "plot", "report"}
-    assert stages_run(output) == once | {f"train@{name}" for name in VARIANTS}
-    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "tuned"]
-    page = clone.read("report/index.html")
+    said = (finished.root.parent / "said.txt").read_text(encoding="utf-8")
+    assert stages_run(said) == once | {f"train@{name}" for name in VARIANTS}
+    assert list(json.loads(finished.read("metrics/test.json"))) == [*VARIANTS, "tuned"]
+    page = finished.read("report/index.html")
     for name in (*VARIANTS, "tuned"):
         assert f'id="variant-{name}"' in page
         for path in (
@@ -37,17 +41,15 @@ def test_one_command_builds_everything(clone: Clone) -> None:
             f"plots/{name}/curves.png",
             f"runs/train{'_' if name == 'tuned' else '@'}{name}.json",
         ):
-            assert (clone.root / path).is_file(), path
+            assert (finished.root / path).is_file(), path
     for name in ("history", "importances", "coordinates"):
-        assert (clone.root / f"plots/search/{name}.png").is_file()
-    assert len(clone.read("metrics/search/trials.csv").splitlines()) == 1 + 2
+        assert (finished.root / f"plots/search/{name}.png").is_file()
+    assert len(finished.read("metrics/search/trials.csv").splitlines()) == 1 + 2
 
 
-def test_git_sees_the_metrics_and_the_lock_and_nothing_else(clone: Clone) -> None:
-    changed = {line[3:] for line in clone.git("status", "--porcelain", "--untracked-files=all").splitlines()}
-    assert changed, "the small run changed no metric"
-    assert {path for path in changed if not path.startswith("metrics/")} == {"dvc.lock"}
-    clone.commit("Run it")
+def test_git_sees_the_metrics_and_the_lock_and_nothing_else(finished: Clone) -> None:
+    added = finished.git("diff", "--name-only", "HEAD~1").splitlines()
+    assert {path for path in added if not path.startswith("metrics/")} == {"dvc.lock"}
 
 
 def test_a_second_repro_does_nothing(clone: Clone) -> None:
@@ -95,8 +97,8 @@ def test_plots_of_two_revisions_lie_over_each_other(clone: Clone) -> None:
     content = json.dumps(plots["data"]["metrics/history/mlp.csv"])
     assert "HEAD" in content
     assert "workspace" in content
-    for name in VARIANTS[1:]:
-        assert f"confusion of {name}" in plots["data"]
+    for name in (*VARIANTS, "tuned"):
+        assert f"metrics/predictions/{name}.csv" in plots["data"], "a confusion matrix each"
 
 
 def test_going_back_restores_results_without_training(clone: Clone) -> None:
@@ -108,15 +110,15 @@ def test_going_back_restores_results_without_training(clone: Clone) -> None:
 
 def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
-    output = clone.dvc("exp", "run", "-S", new, "-S", "variants.small.filters=[3,3]").stdout
-    assert stages_run(output) == {"check", "train@small", "train@wide", "evaluate", "plot", "report"}
+    output = clone.dvc("exp", "run", "-S", new).stdout
+    assert stages_run(output) == {"check", "train@wide", "evaluate", "plot", "report"}
     assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", "tuned"]
     assert (clone.root / "plots/wide/network.png").is_file()
     clone.git("checkout", "HEAD", "--", ".")
     clone.git("clean", "--quiet", "--force", "metrics")
-    for left in ("models/wide.keras", "models/seeds/wide", "data/layers/wide.csv"):
-        path = clone.root / left
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (clone.root / "models/wide.keras").unlink()
+    (clone.root / "models/seeds/wide").rmdir()
+    (clone.root / "data/layers/wide.csv").unlink()
 
 
 @pytest.mark.long
@@ -145,12 +147,7 @@ def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> No
     ("override", "key"),
     [
         ("+variants.mlp.dropuot=0.1", "variants.mlp.dropuot"),
-        ("+speed=11", "speed"),
-        ("variants.mlp.epochs=many", "variants.mlp.epochs"),
-        ("variants.mlp.dense_dropout=1.5", "variants.mlp.dense_dropout"),
-        ("variants.mlp.optimizer=adamm", "variants.mlp.optimizer"),
         ("dataset=emnist", "dataset"),
-        ("search.sampler=grid", "search.sampler"),
     ],
 )
 def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, override: str, key: str) -> None:
@@ -197,8 +194,8 @@ def test_a_queue_runs_a_grid_and_one_command_collects_it(clone: Clone) -> None:
     assert (clone.root / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
-def wait_for_the_queue(clone: Clone, limit_seconds: int = 300) -> None:
-    for _ in range(limit_seconds):
+def wait_for_the_queue(clone: Clone) -> None:
+    for _ in range(QUEUE_SECONDS):
         tasks = [
             line for line in clone.dvc("queue", "status").stdout.splitlines() if "Queued" in line or "Running" in line
         ]
