@@ -53,11 +53,13 @@ def _needs(stage: dict[str, Any]) -> Needs:
 
 def schemas(needs: Needs) -> set[str]:
     """The code that says what the sections of params.yaml mean which a stage reads: folders, and config.py for all."""
-    sections = [Params.model_fields[key.partition(".")[0]].annotation for key in needs.parameters]
-    return {name for kind in (Params if "params.yaml" in needs.read else None, *sections) for name in _code_of(kind)}
+    sections: list[Any] = [Params.model_fields[key.partition(".")[0]].annotation for key in needs.parameters]
+    if "params.yaml" in needs.read:
+        sections.append(Params)
+    return {name for section in sections for name in _code_of(section)}
 
 
-def _code_of(kind: object) -> Iterator[str]:
+def _code_of(kind: Any) -> Iterator[str]:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         parts = kind.__module__.split(".")
         yield "/".join(parts[:2]) + (".py" if len(parts) == 2 else "")

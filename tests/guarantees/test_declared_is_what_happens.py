@@ -30,8 +30,6 @@ ALLOWED = (
 ROOT = {"stages/__init__.py", *(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("glyphline/*.py"))}
 # Declared for the order alone: no other stage begins before check has seen params.yaml.
 ORDER = {("download", "data/params.schema.json")}
-# Listed and not declared as a whole: the code that a search's unfinished trials in runs/ belong to.
-LISTED = {("tune", "glyphline/search"), ("tune", "glyphline/model")}
 # Part of a declared folder and not opened: DVC cannot name what a loop's stages write but by the folder.
 UNOPENED = {
     ("check", "datasets/*.yaml"),  # it needs the names of all, and opens the one that params.yaml names

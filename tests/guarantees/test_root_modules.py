@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from glyphline import config, errors, paths
+from glyphline import config, errors, paths, schema
 from glyphline.data.splits import Preprocess
 from glyphline.model.variant import Variant
 from glyphline.review.limits import Gate
@@ -43,7 +43,7 @@ for name in sys.argv[1:]:
 
 def test_each_has_its_test_here() -> None:
     assert {path.stem for path in REPOSITORY.glob("glyphline/*.py")} == {
-        *("__init__", "cli", "config", "errors", "paths", "stage"),
+        *("__init__", "cli", "config", "errors", "paths", "schema", "stage"),
     }
     for package in ("glyphline", "stages"):
         assert len((REPOSITORY / package / "__init__.py").read_text(encoding="utf-8").splitlines()) == 1, "a docstring"
@@ -53,9 +53,8 @@ def test_errors_stage_and_cli_take_no_part_in_any_output(finished: Clone, tmp_pa
     """Every stage's main() writes the same bytes where they cannot be used, and no record of the run."""
     clone = finished.copy(tmp_path / "clone")
     stages = list(YAML(typ="safe").load(clone.read("dvc.lock"))["stages"])
-    for path in [path for path in results(clone) if path != "dvc.lock"]:
-        (clone.root / path).unlink()
-    for path in (clone.root / "runs").glob("*.json"):
+    records = (clone.root / "runs").glob("*.json")
+    for path in [*records, *(clone.root / name for name in results(clone) if name != "dvc.lock")]:
         path.unlink()
     clone.run(sys.executable, "-c", PROGRAM, *stages)
     assert differing(finished, clone) == []
@@ -72,14 +71,22 @@ def test_errors_holds_exceptions_and_words_for_them() -> None:
 
 def test_paths_names_only_what_dvc_yaml_declares() -> None:
     """What a stage writes there is what it declares: test_declared_is_what_happens.py."""
-    declared = {path for needs in declarations(REPOSITORY).values() for path in needs.written}
-    beside = {"params.yaml", "runs", "data/downloads"}
+    declared = {path for needs in declarations(REPOSITORY).values() for path in needs.read | needs.written}
+    beside = {"runs", "data/downloads"}
     for name, value in vars(paths).items():
         path = value("tuned") if inspect.isfunction(value) else value
         if isinstance(path, Path):
             holds_some = any(under(each, [str(path)], "/") for each in declared)
             assert holds_some or under(str(path), declared | beside, "/"), name
     assert paths.model(paths.TUNED) in map(Path, declared)
+
+
+def test_schema_gives_what_ruamel_yaml_and_pydantic_give() -> None:
+    content = (REPOSITORY / "params.yaml").read_bytes()
+    values = schema.parse_yaml(content, "params.yaml")
+    assert values == YAML(typ="safe", pure=True).load(content)
+    for name, value in values["variants"].items():
+        assert schema.validated(Variant, value, name) == Variant.model_validate(value)
 
 
 @pytest.mark.parametrize("written_out", [True, False], ids=["params.yaml", "the least"])
