@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from glyphline import paths
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation.numbers import percent_interval
 
-METRICS_FILE = "metrics/test.json"
-PARAMS_FILE = "params.yaml"
 EXPERIMENT = "experiment"
 CELL_COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "loss", "n")
 
@@ -31,19 +29,24 @@ def read_experiments() -> list[Any]:
 def collect(listing: list[Any], variant: str) -> pd.DataFrame:
     """One row for each finished experiment that has test metrics of `variant`.
 
-    Columns: experiment (its name), every parameter of the variant, and every parameter outside `variants`, that takes
-    more than one value (`optimizer`, `epochs`, `seed`, ...), then CELL_COLUMNS. Experiments that left the variant as
-    the others did, so that no parameter tells them apart, appear once. Raises GlyphlineError when there is none.
+    Columns: experiment (its name, or its revision), every parameter of the variant, and every parameter outside
+    `variants`, that takes more than one value (`optimizer`, `epochs`, `seed`, ...), then CELL_COLUMNS. Experiments that
+    left the variant as the others did, so that no parameter tells them apart, appear once. Raises GlyphlineError when
+    there is none.
     """
     rows = []
-    for experiment in _experiments(listing):
-        scores = _file(experiment, "metrics", METRICS_FILE).get(variant)
-        params = _file(experiment, "params", PARAMS_FILE)
+    for experiment in [each for commit in listing for each in commit.get("experiments") or []]:
+        if experiment["executor"] and experiment["executor"]["state"] != "success":
+            continue  # queued, running or failed: its metrics are still those of the commit
+        state = experiment["revs"][0]
+        files = {kind: (state["data"] or {}).get(kind, {}) for kind in ("metrics", "params")}
+        scores = (files["metrics"].get(str(paths.TEST_METRICS), {}).get("data") or {}).get(variant)
+        params = files["params"].get(str(paths.PARAMS), {}).get("data") or {}
         if scores and variant in params.get("variants", {}):
             general = {key: value for key, value in params.items() if key != "variants"}
-            described = _flat(general) | _flat(params["variants"][variant])
+            (described,) = pd.json_normalize([general | params["variants"][variant]]).to_dict("records")
             scored = {key: scores.get(key) for key in CELL_COLUMNS}
-            rows.append({EXPERIMENT: experiment["name"]} | described | scored)
+            rows.append({EXPERIMENT: experiment["name"] or state["rev"][:7]} | described | scored)
     if not rows:
         raise GlyphlineError(
             f"no finished experiment of this commit has test metrics of {variant!r}; queue some with: "
@@ -80,26 +83,6 @@ def to_markdown(table: pd.DataFrame) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _experiments(listing: list[Any]) -> list[Mapping[str, Any]]:
-    return [
-        {"name": experiment["name"] or experiment["rev"][:7], "data": experiment["revs"][0].get("data") or {}}
-        for baseline in listing
-        for experiment in baseline.get("experiments") or []
-    ]
-
-
-def _file(experiment: Mapping[str, Any], kind: str, path: str) -> dict[str, Any]:
-    content: dict[str, Any] = experiment["data"].get(kind, {}).get(path, {}).get("data") or {}
-    return content
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _order(value: Any) -> tuple[int, float, str]:

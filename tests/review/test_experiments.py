@@ -10,15 +10,17 @@ from glyphline.review import experiments
 SCORE = {"accuracy_low": 0.9, "accuracy_high": 0.99, "balanced_accuracy": 0.95, "loss": 0.1, "n": 1000}
 
 
-def experiment(name: str, accuracy: float | None, seed: int = 1, **mlp: Any) -> dict[str, Any]:
-    """One experiment as `dvc exp show --json` lists it; without accuracy, one that has not finished."""
+def experiment(
+    name: str | None, accuracy: float, seed: int = 1, state: str | None = None, **mlp: Any
+) -> dict[str, Any]:
+    """One experiment as `dvc exp show --json` lists it, in the state that its executor says."""
     params = {"seed": seed, "variants": {"mlp": {"epochs": 2, "dense": [512], **mlp}}}
-    metrics = {} if accuracy is None else {"mlp": {"accuracy": accuracy, **SCORE}}
     data = {
         "params": {"params.yaml": {"data": params}},
-        "metrics": {"metrics/test.json": {"data": metrics}},
+        "metrics": {"metrics/test.json": {"data": {"mlp": {"accuracy": accuracy, **SCORE}}}},
     }
-    return {"name": name, "revs": [{"rev": "0" * 40, "name": name, "data": data}]}
+    executor = None if state is None else {"state": state, "name": "dvc-task", "local": None}
+    return {"revs": [{"rev": "0" * 40, "name": name, "data": data}], "executor": executor, "name": name}
 
 
 def listing(*experiments: dict[str, Any]) -> list[Any]:
@@ -30,7 +32,6 @@ GRID = listing(
     experiment("a", 0.95, optimizer="adam", epochs=2),
     experiment("c", 0.97, optimizer="sgd", epochs=2),
     experiment("b", 0.96, optimizer="adam", epochs=15),
-    experiment("unfinished", None, optimizer="rmsprop", epochs=2),
 )
 
 
@@ -62,6 +63,23 @@ def test_parameters_outside_the_variant_count_too() -> None:
 def test_experiments_that_differ_elsewhere_appear_once() -> None:
     table = experiments.collect(listing(*GRID[1]["experiments"], experiment("again", 0.95, optimizer="adam")), "mlp")
     assert len(table) == 4
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "failed"])
+def test_an_experiment_that_has_not_finished_is_left_out_with_the_metrics_that_it_began_with(state: str) -> None:
+    table = experiments.collect(listing(*GRID[1]["experiments"], experiment("new", 0.5, state=state, epochs=9)), "mlp")
+    assert sorted(table[experiments.EXPERIMENT]) == ["a", "b", "c", "d"]
+
+
+def test_an_experiment_whose_files_dvc_cannot_read_is_left_out() -> None:
+    unreadable = experiment("new", 0.5)
+    unreadable["revs"][0] |= {"data": None, "error": {"msg": "YAML file structure is corrupted", "type": ""}}
+    assert len(experiments.collect(listing(*GRID[1]["experiments"], unreadable), "mlp")) == 4
+
+
+def test_an_experiment_without_a_name_goes_by_its_revision() -> None:
+    table = experiments.collect(listing(experiment(None, 0.9, state="success")), "mlp")
+    assert list(table[experiments.EXPERIMENT]) == ["0000000"]
 
 
 def test_no_experiment_says_how_to_make_some() -> None:
