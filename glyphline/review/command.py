@@ -13,8 +13,6 @@ from glyphline.review.limits import Gate
 from glyphline.review.page import Page
 from glyphline.review.results import Results, contradictions, read_results
 
-SOURCES = ("*.py", "dvc.yaml")
-
 
 def review(folder: Path, base: str | None = None) -> Page:
     """Compare the repository that the folder is in with its revision `base`; without one, see revision.choose().
@@ -28,7 +26,7 @@ def review(folder: Path, base: str | None = None) -> Page:
     return Page(
         repository=repository,
         comparison=comparison,
-        lines=revision.changed_lines(before, after, SOURCES),
+        lines=revision.changed_lines(before, after),
         gate=limits,
         failures=gate.failures(comparison, limits),
         problems=[*problems(repository), *contradictions(comparison.after)],

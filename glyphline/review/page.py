@@ -85,7 +85,8 @@ class Page:
         yield Section("classes", "Classes that moved", tables.of_classes(comparison.variants), folded=True)
         yield Section("come_and_gone", "Added and removed variants", tables.of_come_and_gone(comparison))
         yield Section("params", "Parameters that changed", tables.of_params(comparison))
-        yield Section("code", *tables.of_lines(comparison, self.lines), folded=True)
+        judged_otherwise = any(file.judges for file in self.lines)
+        yield Section("code", *tables.of_lines(comparison, self.lines), folded=not judged_otherwise)
         yield Section(
             "packages", "Packages that changed", tables.of_changes(comparison.packages, "package"), folded=True
         )

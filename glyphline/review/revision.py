@@ -11,15 +11,13 @@ from glyphline import paths
 from glyphline.errors import GlyphlineError
 
 MAIN_BRANCHES = ("refs/heads/main", "refs/heads/master", "refs/remotes/*/main", "refs/remotes/*/master")
+# What a review is about.
 WATCHED = (
-    str(paths.PARAMS),
-    "dvc.yaml",
-    "dvc.lock",
-    "metrics",
-    "datasets",
-    "glyphline",
-    "stages",
-)  # what a review is about
+    str(paths.PARAMS), "dvc.yaml", "dvc.lock", ".dvcignore", "metrics", str(paths.DATASETS), "glyphline", "stages"
+)  # fmt: skip
+# Files that decide how a change is judged.
+JUDGING = (".github/", ".ci/", "Makefile", "pyproject.toml")
+SOURCES = ("*.py", "*.j2", "*.css", "*.js", "*.lock", ":(exclude)dvc.lock", "dvc.yaml", f"{paths.DATASETS}/*.yaml")
 SHALLOW = "this clone is shallow, without the history that is needed; run: git fetch --unshallow (on GitHub Actions: "
 SHALLOW += "actions/checkout with fetch-depth: 0)"
 
@@ -51,6 +49,11 @@ class Lines:
     path: str
     added: int
     removed: int
+
+    @property
+    def judges(self) -> bool:
+        """Whether the file decides how a change is judged."""
+        return self.path.startswith(JUDGING) or self.path.endswith(".lock")
 
 
 def find_repository(folder: Path) -> Path:
@@ -104,8 +107,9 @@ def has_uncommitted_work(repository: Path) -> bool:
     return bool(status.strip())
 
 
-def changed_lines(before: Revision, after: Revision, files: tuple[str, ...]) -> list[Lines]:
-    """The files that changed among those that match git's path patterns, in the order of their names."""
+def changed_lines(before: Revision, after: Revision) -> list[Lines]:
+    """The files of code that changed, those that decide how the change is judged first, else by name."""
+    files = (*SOURCES, *JUDGING)
     options = ("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", str(before.commit))
     commits = (after.commit,) if after.commit else ()
     listing = _output(before.repository, *options, *commits, "--", *files)
@@ -118,7 +122,7 @@ def changed_lines(before: Revision, after: Revision, files: tuple[str, ...]) -> 
         for path in filter(None, new.split("\0")):
             content = after.read(Path(path)) or b""
             changed.append(Lines(path, len(content.splitlines()), 0))
-    return sorted(changed, key=lambda lines: lines.path)
+    return sorted(changed, key=lambda lines: (not lines.judges, lines.path))
 
 
 def _where_the_branch_began(repository: Path, head: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from glyphline.evaluation.numbers import (
     MINUS,
@@ -169,15 +170,17 @@ def _value(value: str | None) -> str:
 
 
 def of_lines(comparison: Comparison, lines: Sequence[Lines]) -> tuple[str, str]:
-    """How many lines of code changed, and a table of the files that stages use."""
-    rows, others = [], []
+    """How many lines of code changed, and a table of the files that judge the change or that stages use."""
+    used_by = [*comparison.before.used_by.items(), *comparison.after.used_by.items()]
+    rows, used = [], []
     for file in lines:
-        users = {*comparison.before.used_by.get(file.path, []), *comparison.after.used_by.get(file.path, [])}
+        users = {name for path, names in used_by for name in names if PurePath(file.path).is_relative_to(path)}
         if users:
-            rows.append([code(file.path), str(file.added), str(file.removed), ", ".join(map(code, sorted(users)))])
-        else:
-            others.append(file)
-    used = [file for file in lines if file not in others]
+            used.append(file)
+        if users or file.judges:
+            named = ", ".join(map(code, sorted(users))) or "none, but it decides how this change is judged"
+            rows.append([code(file.path), str(file.added), str(file.removed), named])
+    others = [file for file in lines if file not in used]
     title = f"Code: {_sum_of(used)} that stages use, {_sum_of(others)} that none uses"
     body = table(["file", "lines added", "removed", "stages that use it"], rows, range(1, 3))
     return title, body or ("No stage uses what changed." if others else "")

@@ -169,14 +169,27 @@ def test_parameters_that_changed_alike_everywhere_stand_once() -> None:
 
 
 def test_lines_of_code_are_counted_by_whether_stages_use_them() -> None:
-    after = results({"a": wrong()}, used_by={"glyphline/networks.py": ["train"]})
-    lines = [Lines("glyphline/networks.py", 10, 2), Lines("tests/test_networks.py", 30, 0)]
+    after = results({"a": wrong()}, used_by={"glyphline/model": ["train"], "stages/train.py": ["train"]})
+    lines = [
+        Lines("glyphline/model/networks.py", 10, 2),
+        Lines("stages/train.py", 1, 0),
+        Lines("tests/test_a.py", 30, 0),
+    ]
     (section,) = (each for each in page(results({"a": wrong()}), after, lines=lines).sections if each.key == "code")
     used, others = section.title.split(", ")
-    assert used == "Code: +10 \N{MINUS SIGN}2 lines in 1 file that stages use"
+    assert used == "Code: +11 \N{MINUS SIGN}2 lines in 2 files that stages use"
     assert others == "+30 \N{MINUS SIGN}0 lines in 1 file that none uses"
-    assert row(section.body, "`glyphline/networks.py`")[1:] == ["10", "2", "`train`"]
+    assert row(section.body, "`glyphline/model/networks.py`")[1:] == ["10", "2", "`train`"]
     assert "tests" not in section.body
+    assert section.folded
+
+
+def test_a_changed_file_that_decides_how_the_change_is_judged_opens_the_section_of_code() -> None:
+    lines = [Lines("Makefile", 1, 1), Lines("tests/test_a.py", 30, 0)]
+    found = page(results({"a": wrong()}), results({"a": wrong()}), lines=lines)
+    (section,) = (each for each in found.sections if each.key == "code")
+    assert row(section.body, "`Makefile`")[1:] == ["1", "1", "none, but it decides how this change is judged"]
+    assert not section.folded
 
 
 def test_cost_says_in_its_title_whether_it_changed() -> None:

@@ -58,7 +58,9 @@ def test_a_pull_request_merged_for_a_try_is_compared_with_main(scratch: Scratch)
     assert chosen(scratch) == (main, scratch.git("rev-parse", "HEAD"))
 
 
-@pytest.mark.parametrize("path", ["params.yaml", "metrics/test.json", "glyphline/new.py", "dvc.lock"])
+@pytest.mark.parametrize(
+    "path", ["params.yaml", "metrics/test.json", "glyphline/new.py", "dvc.lock", "datasets/mine.yaml", ".dvcignore"]
+)
 def test_uncommitted_work_is_compared_with_head(scratch: Scratch, path: str) -> None:
     scratch.commit("First")
     head = scratch.commit("Second")
@@ -97,19 +99,23 @@ def test_files_are_read_as_they_were(scratch: Scratch) -> None:
     assert after.read(Path("metrics")) is None
 
 
-def test_lines_are_counted_between_the_revisions(scratch: Scratch) -> None:
+def test_lines_of_code_are_counted_between_the_revisions_those_that_judge_first(scratch: Scratch) -> None:
     scratch.write("stages/a.py", "1\n2\n3\n")
     scratch.write("stages/gone.py", "1\n")
     scratch.write("notes.txt", "1\n")
     scratch.commit("First")
     scratch.write("stages/a.py", "1\n3\n4\n5\n")
     (scratch.root / "stages/gone.py").unlink()
-    scratch.write("notes.txt", "2\n")
-    scratch.write("stages/näh er.py", "1\n2\n")
-    expected = [Lines("stages/a.py", 2, 1), Lines("stages/gone.py", 0, 1), Lines("stages/näh er.py", 2, 0)]
-    assert changed_lines(*choose(scratch.root, None), ("*.py",)) == expected
+    judging = [".ci/run", ".github/workflows/tests.yml", "Makefile", "pyproject.toml", "requirements.lock"]
+    page = ["datasets/mine.yaml", "dvc.yaml", "glyphline/page.css", "glyphline/page.html.j2", "glyphline/page.js"]
+    for path in ("notes.txt", "dvc.lock", "metrics/test.json", *judging, *page, "stages/näh er.py"):
+        scratch.write(path, "2\n1\n")
+    expected = [Lines(path, 2, 0) for path in [*judging, *page]]
+    expected += [Lines("stages/a.py", 2, 1), Lines("stages/gone.py", 0, 1), Lines("stages/näh er.py", 2, 0)]
+    assert changed_lines(*choose(scratch.root, None)) == expected
     scratch.commit("Second")
-    assert changed_lines(*choose(scratch.root, None), ("*.py",)) == expected
+    assert changed_lines(*choose(scratch.root, None)) == expected
+    assert [lines.path for lines in expected if lines.judges] == judging
 
 
 def test_a_repository_is_found_from_a_folder_in_it(scratch: Scratch) -> None:
