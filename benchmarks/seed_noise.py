@@ -12,10 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from glyphline import paths
-from glyphline.evaluation.significance import compare
+from glyphline.evaluation.significance import SIGNIFICANCE, compare
 from glyphline.model.inference import probabilities
-
-SIGNIFICANCE = 0.05
 
 
 def main() -> None:

@@ -14,11 +14,16 @@ from glyphline import paths, stage
 from glyphline.config import Params, load_params
 from glyphline.data.records import dataset_names, load_dataset
 from glyphline.errors import ParamsError
+from glyphline.evaluation.metrics import METRICS
 
 
 def main() -> None:
     try:
-        load_dataset(load_params(paths.PARAMS).dataset)
+        name = load_params(paths.PARAMS).dataset
+        leading_metric = load_dataset(name).leading_metric
+        if leading_metric not in METRICS:
+            known = " or ".join(METRICS)
+            raise ParamsError(f"{paths.dataset(name)}: leading_metric: expected {known}, but it is {leading_metric!r}")
     except ParamsError:
         # DVC may have written the value within the second of git's last look, and git compares size and time first.
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from glyphline import paths, stage
 from glyphline.config import load_params
 from glyphline.data.arrays import save_array, save_arrays
 from glyphline.evaluation import scoring
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import percent, percent_interval
 from glyphline.model import inference
 
@@ -35,7 +36,7 @@ def main() -> None:
         metrics[name] = scoring.score(labels, probabilities)
         others = [inference.probabilities(path, images) for path in sorted(paths.seed_models(name).glob("*.keras"))]
         if others:
-            metrics[name]["seeds"] = scoring.spread(labels, [probabilities, *others])
+            metrics[name]["seeds"] = scoring.seed_statistics(labels, [probabilities, *others])
         write_predictions(name, labels, probabilities)
         recalls.append(scoring.per_class(labels, probabilities, class_names).assign(variant=name))
 
@@ -68,9 +69,9 @@ def write_predictions(variant: str, labels: NDArray[np.uint8], probabilities: ND
 
 def _line(name: str, metrics: dict[str, float], leading: str) -> str:
     cells = [
-        f"{metric.replace('_', ' ')} {percent(metrics[metric])} "
+        f"{METRICS[metric].title} {percent(metrics[metric])} "
         f"({percent_interval(metrics[f'{metric}_low'], metrics[f'{metric}_high'])})"
-        for metric in sorted(("accuracy", "balanced_accuracy"), key=lambda metric: metric != leading)
+        for metric in sorted(METRICS, key=lambda metric: metric != leading)
     ]
     return f"{name}: {', '.join(cells)}, loss {metrics['loss']:.4f}"
 

@@ -52,9 +52,7 @@ class Dataset(BaseModel, extra="forbid", strict=True, frozen=True):
     licence: Text
     citation: Text
     class_names: list[Text] = Field(min_length=2, max_length=256, description="in the order of the labels, from 0")
-    leading_metric: Literal["accuracy", "balanced_accuracy"] = Field(
-        default="accuracy", description="the one that figures and logs put first"
-    )
+    leading_metric: Text = Field(default="accuracy", description="the one that ranks, and that figures put first")
     mirrors: list[Text] = Field(default=[], description="addresses or folders of the files, tried in this order")
     train: Split | None = None
     test: Split | None = None

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, recall_score
 
+from glyphline.evaluation.metrics import METRICS, measure
 from glyphline.evaluation.numbers import DIGITS
 
-CONFIDENCE_LEVEL = 0.95
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 SMALLEST_PROBABILITY = 1e-7  # as Keras clips probabilities before it takes the logarithm
 
@@ -25,66 +22,27 @@ Probabilities = NDArray[np.float32]
 def score(labels: Labels, probabilities: Probabilities) -> dict[str, Any]:
     """The metrics of one variant: (n,) labels against (n, classes) probabilities.
 
-    accuracy and balanced_accuracy, the mean recall of the classes that occur, with their 95 % intervals; loss, the mean
-    cross-entropy in nats; calibration_error; n.
+    Each of METRICS with its 95 % interval; loss, the mean cross-entropy in nats; calibration_error; n.
     """
-    predicted = probabilities.argmax(axis=1)
-    n = len(labels)
-    correct = int((predicted == labels).sum())
-    low, high = wilson_interval(correct / n, n)
-    balanced, effective_n = balanced_accuracy(labels, predicted)
-    balanced_low, balanced_high = wilson_interval(balanced, effective_n)
-    return {
-        "accuracy": round(correct / n, DIGITS),
-        "accuracy_low": round(low, DIGITS),
-        "accuracy_high": round(high, DIGITS),
-        "balanced_accuracy": round(balanced, DIGITS),
-        "balanced_accuracy_low": round(balanced_low, DIGITS),
-        "balanced_accuracy_high": round(balanced_high, DIGITS),
+    return measure(labels, probabilities.argmax(axis=1)) | {
         "loss": round(cross_entropy(labels, probabilities), DIGITS),
         "calibration_error": round(calibration_error(labels, probabilities), DIGITS),
-        "n": n,
+        "n": len(labels),
     }
 
 
-def spread(labels: Labels, of_seeds: Sequence[Probabilities]) -> dict[str, Any]:
-    """Mean and sample standard deviation of both accuracies over the probabilities that several seeds' networks gave.
+def seed_statistics(labels: Labels, of_seeds: Sequence[Probabilities]) -> dict[str, Any]:
+    """Mean and sample standard deviation of each of METRICS over the networks of several seeds.
 
-    (n,) labels against (n, classes) probabilities of each.
+    (n,) labels against the (n, classes) probabilities of each network.
     """
-    predicted = [probabilities.argmax(axis=1) for probabilities in of_seeds]
-    accuracies = {
-        "accuracy": [float((each == labels).mean()) for each in predicted],
-        "balanced_accuracy": [balanced_accuracy(labels, each)[0] for each in predicted],
+    measured = [[metric.score(labels, each.argmax(axis=1))[0] for each in of_seeds] for metric in METRICS.values()]
+    moments = {
+        f"{name}_{moment}": round(float(value), DIGITS)
+        for name, values in zip(METRICS, measured, strict=True)
+        for moment, value in (("mean", np.mean(values)), ("sd", np.std(values, ddof=1)))
     }
-    metrics: dict[str, Any] = {"n": len(predicted)}
-    for name, values in accuracies.items():
-        metrics[f"{name}_mean"] = round(float(np.mean(values)), DIGITS)
-        metrics[f"{name}_sd"] = round(float(np.std(values, ddof=1)), DIGITS)
-    return metrics
-
-
-def balanced_accuracy(labels: Labels, predicted: NDArray[np.intp]) -> tuple[float, float]:
-    """The mean recall of the classes that occur among the labels, and how many images' worth of evidence it rests on.
-
-    That effective sample size (L. Kish, Survey Sampling, 1965) is the number of images whose plain accuracy, if it were
-    as high, would vary as much. Each recall varies as the few or many images of its class make it.
-    """
-    occurring, n = np.unique(labels, return_counts=True)
-    recalls = recall_score(labels, predicted, labels=occurring, average=None, zero_division=0.0)
-    balanced = float(recalls.mean())
-    variance = float((recalls * (1 - recalls) / n).sum()) / len(n) ** 2
-    if variance == 0:  # each class all right or all wrong: as if all recalls were alike
-        return balanced, len(n) ** 2 / float((1 / n).sum())
-    return balanced, balanced * (1 - balanced) / variance
-
-
-def wilson_interval(proportion: float, n: float) -> tuple[float, float]:
-    """The 95 % score interval of a proportion of n (E. B. Wilson, JASA 22, 1927)."""
-    z = float(norm.ppf((1 + CONFIDENCE_LEVEL) / 2))
-    middle = (proportion + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(proportion * (1 - proportion) / n + z**2 / (4 * n**2))
-    return min(max(0.0, middle - half), proportion), max(min(1.0, middle + half), proportion)  # but for rounding
+    return {"n": len(of_seeds), **moments}
 
 
 def cross_entropy(labels: Labels, probabilities: Probabilities) -> float:
@@ -106,12 +64,16 @@ def calibration_error(labels: Labels, probabilities: Probabilities) -> float:
 
 def confusion_table(labels: Labels, probabilities: Probabilities, class_names: list[str]) -> pd.DataFrame:
     """Counts: a row for each true class, a column for each predicted one."""
+    from sklearn.metrics import confusion_matrix
+
     counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(len(class_names)))
     return pd.DataFrame(counts, index=pd.Index(class_names, name="true"), columns=class_names)
 
 
 def per_class(labels: Labels, probabilities: Probabilities, class_names: list[str]) -> pd.DataFrame:
     """Precision, recall and number of images of each class; 0 where a class was never predicted or never occurs."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision, recall, _, n = precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=range(len(class_names)), zero_division=0.0
     )

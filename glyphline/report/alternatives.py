@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import decimals, listed, percent, plural, signed
 from glyphline.report.results import WorstError
-from glyphline.report.words import metric_name
 
 
 def curves(train: dict[str, Any], name: str) -> str:
@@ -74,7 +74,7 @@ def cost(test: dict[str, Any], train: dict[str, Any], metric: str) -> str:
     by_size = sorted(test, key=lambda name: int(train[name]["parameters"]))
     named = [f"{name} {percent(test[name][metric], decimals(test[name]['n']))}" for name in by_size]
     return (
-        f"Two charts of test {metric_name(metric)} with its 95 % interval, against the number of parameters and "
+        f"Two charts of test {METRICS[metric].title} with its 95 % interval, against the number of parameters and "
         f"against multiply-adds for one image. From the fewest parameters to the most: {', '.join(named)}."
     )
 

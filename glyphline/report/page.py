@@ -14,17 +14,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from glyphline.evaluation import numbers
+from glyphline.evaluation.metrics import METRICS, wilson_interval
 from glyphline.evaluation.numbers import decimals, percent, percent_interval
-from glyphline.evaluation.scoring import wilson_interval
+from glyphline.evaluation.significance import Compared
 from glyphline.report import alternatives, parameters, words
 from glyphline.report.intervals import Mark, Scale, scale_of
 from glyphline.report.parameters import Parameter
 from glyphline.report.pictures import Picture, description, embed
+from glyphline.report.ranking import Ranking, rank
 from glyphline.report.results import VARIANT_PICTURES, Results
-from glyphline.report.verdict import Rival, Verdict, judge
 
 HERE = Path(__file__).parent
-METRICS = ("accuracy", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Variant:
     test: dict[str, Any]
     train: dict[str, Any]
     mark: Mark
-    rival: Rival | None
+    rival: Compared | None
     standing: str
     errors: str
     hardest: str
@@ -58,8 +58,8 @@ class Variant:
 def render(results: Results) -> str:
     """The page. The same results give the same text."""
     metric = results.card["leading_metric"]
-    verdict = judge(results.test, results.predictions, metric)
-    scale = scale_of(results.test, metric, verdict.winner)
+    ranking = rank(results.test, results.predictions, metric)
+    scale = scale_of(results.test, metric, ranking.winner)
     in_params = {name: each for name, each in results.variants.items() if name in results.test}
     style, script = (_read(name) for name in ("page.css", "page.js"))
     return (
@@ -70,14 +70,14 @@ def render(results: Results) -> str:
             words=words,
             card=results.card,
             images=results.images,
-            verdict=verdict,
-            metrics=sorted(METRICS, key=lambda each: each != metric),
-            headline=words.headline(results.test, verdict),
-            finding=words.finding(verdict),
-            smallest=words.smallest(results.test, results.train, verdict),
+            ranking=ranking,
+            metrics=sorted(METRICS.values(), key=lambda each: each.name != metric),
+            headline=words.headline(results.test, ranking),
+            finding=words.finding(ranking),
+            smallest=words.smallest(results.test, results.train, ranking),
             scale=scale,
             seeds=any("seeds" in each for each in results.test.values()),
-            variants=[_variant(name, results, verdict, scale) for name in verdict.ranking],
+            variants=[_variant(name, results, ranking, scale) for name in ranking.variants],
             settings=parameters.of_run(results.params),
             compared=parameters.compared(in_params),
             examples=_examples(results),
@@ -106,7 +106,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _variant(name: str, results: Results, verdict: Verdict, scale: Scale) -> Variant:
+def _variant(name: str, results: Results, ranking: Ranking, scale: Scale) -> Variant:
     test, train, class_names = results.test[name], results.train[name], results.card["class_names"]
     labels, predicted = results.predictions["label"], results.predictions[name]
     errors = words.confusions(labels, predicted, class_names)
@@ -121,9 +121,9 @@ def _variant(name: str, results: Results, verdict: Verdict, scale: Scale) -> Var
         name=name,
         test=test,
         train=train,
-        mark=scale.mark(test, verdict.metric),
-        rival=verdict.rivals.get(name),
-        standing=words.standing(name, verdict, test["n"]),
+        mark=scale.mark(test, ranking.metric),
+        rival=ranking.rivals.get(name),
+        standing=words.standing(name, ranking, test["n"]),
         errors=errors,
         hardest=_hardest(name, results),
         splits=_splits(test, train, results.images),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import (
     decimals,
     listed,
@@ -18,13 +19,10 @@ from glyphline.evaluation.numbers import (
     points,
     points_interval,
 )
-from glyphline.report.verdict import Rival, Verdict
+from glyphline.evaluation.significance import Compared, Verdict
+from glyphline.report.ranking import Ranking
 
 FREQUENT = 3  # confusions that the text names
-
-
-def metric_name(metric: str) -> str:
-    return metric.replace("_", " ")
 
 
 def value(parameter: Any) -> str:
@@ -40,22 +38,22 @@ def value(parameter: Any) -> str:
     return str(parameter)
 
 
-def headline(test: dict[str, Any], verdict: Verdict) -> str:
+def headline(test: dict[str, Any], ranking: Ranking) -> str:
     """Who comes first, with what figure."""
-    best, metric = test[verdict.winner], verdict.metric
+    best, metric = test[ranking.winner], ranking.metric
     digits = decimals(best["n"])
-    tied = [name for name in verdict.ranking[1:] if test[name][metric] == best[metric]]
-    first = f"{verdict.winner} comes first" if verdict.rivals else f"{verdict.winner} is alone"
+    tied = [name for name in ranking.variants[1:] if test[name][metric] == best[metric]]
+    first = f"{ranking.winner} comes first" if ranking.rivals else f"{ranking.winner} is alone"
     even = f", level with {listed(tied)} but of lower loss" if tied else ""
     return (
-        f"{first}{even}: {metric_name(metric)} {percent(best[metric], digits)} on {plural(best['n'], 'test image')} "
+        f"{first}{even}: {METRICS[metric].title} {percent(best[metric], digits)} on {plural(best['n'], 'test image')} "
         f"(95 % interval {percent_interval(best[f'{metric}_low'], best[f'{metric}_high'], digits)})."
     )
 
 
-def finding(verdict: Verdict) -> str:
+def finding(ranking: Ranking) -> str:
     """Whether the winner wins by more than noise, and against whom."""
-    beaten, unbeaten, others = verdict.beaten, verdict.unbeaten, len(verdict.rivals)
+    beaten, unbeaten, others = ranking.beaten, ranking.unbeaten, len(ranking.rivals)
     if not others:
         return "There is no other variant to compare it with."
     if not unbeaten:
@@ -69,14 +67,14 @@ def finding(verdict: Verdict) -> str:
     )
 
 
-def smallest(test: dict[str, Any], train: dict[str, Any], verdict: Verdict) -> str:
+def smallest(test: dict[str, Any], train: dict[str, Any], ranking: Ranking) -> str:
     """The smallest network among those as good as the winner, where that is another one."""
-    equals = [verdict.winner, *verdict.unbeaten]
+    equals = [ranking.winner, *ranking.unbeaten]
     name = min(equals, key=lambda name: int(train[name]["parameters"]))
-    size, largest = int(train[name]["parameters"]), int(train[verdict.winner]["parameters"])
+    size, largest = int(train[name]["parameters"]), int(train[ranking.winner]["parameters"])
     if size == largest:
         return ""
-    metrics, metric, digits = test[name], verdict.metric, decimals(test[name]["n"])
+    metrics, metric, digits = test[name], ranking.metric, decimals(test[name]["n"])
     return (
         f"The smallest network not measurably worse is {name}: {size:,} parameters instead of "
         f"{largest:,}, {percent(metrics[metric], digits)} "
@@ -84,22 +82,23 @@ def smallest(test: dict[str, Any], train: dict[str, Any], verdict: Verdict) -> s
     )
 
 
-def standing(name: str, verdict: Verdict, n: int) -> str:
+def standing(name: str, ranking: Ranking, n: int) -> str:
     """A variant's place, and how far from the winner it is."""
-    place = f"Place {verdict.ranking.index(name) + 1} of {len(verdict.ranking)}"
-    rival = verdict.rivals.get(name)
+    place = f"Place {ranking.variants.index(name) + 1} of {len(ranking.variants)}"
+    rival = ranking.rivals.get(name)
     if rival is None:
         return f"{place}."
-    paired, digits = rival.paired, decimals(n)
+    images, digits = rival.images, decimals(n)
     return (
-        f"{place}: {points(paired.difference, digits)} points ({points_interval(paired.low, paired.high, digits)}) "
-        f"against {verdict.winner}, {noise(rival)}."
+        f"{place}: {points(images.difference, digits)} points ({points_interval(images.low, images.high, digits)}) "
+        f"against {ranking.winner}, {noise(rival)}."
     )
 
 
-def noise(rival: Rival) -> str:
+def noise(rival: Compared) -> str:
     p = p_value(rival.p_value)
-    return f"{'beyond noise' if rival.beaten else 'within noise'}, p {'' if p.startswith('<') else '= '}{p}"
+    noise = "beyond noise" if rival.verdict is Verdict.WORSE else "within noise"
+    return f"{noise}, p {p}" if p.startswith("<") else f"{noise}, p = {p}"
 
 
 def confusions(labels: pd.Series, predicted: pd.Series, class_names: Sequence[str]) -> str:

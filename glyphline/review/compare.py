@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.evaluation.seeds import MeanDifference, Spread, compare_means
-from glyphline.evaluation.significance import Paired, compare, compare_balanced, holm
-from glyphline.review.results import METRICS, Results
-
-SIGNIFICANCE = 0.05
-Flags = NDArray[np.bool_]
-
-
-class Verdict(StrEnum):
-    """What a difference in a metric amounts to."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    WITHIN_NOISE = "within noise"
-    UNCHANGED = "unchanged"
-    NOT_TESTED = "not tested"
-    NOT_COMPARABLE = "not comparable"
+from glyphline.evaluation.metrics import METRICS
+from glyphline.evaluation.significance import MeanDifference, Paired, SeedStatistics, Verdict, compare_means, judge
+from glyphline.review.results import Results
 
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one variant, before and after, as fractions.
+    """One metric of one variant, before and after, as fractions. over_seeds: its means, before and after.
 
     images: the paired comparison on the test images; seeds: that of the means over the seeds. Both None where they
     cannot be made. p_value: of both together, adjusted for the number of variants; None where there is no test.
@@ -40,8 +24,8 @@ class Change:
 
     before: float
     after: float
+    over_seeds: tuple[SeedStatistics, SeedStatistics]
     images: Paired | None
-    spreads: tuple[Spread, Spread]
     seeds: MeanDifference | None
     p_value: float | None
     verdict: Verdict
@@ -101,20 +85,17 @@ def compare_results(before: Results, after: Results) -> Comparison:
     """All variants of both revisions, in the order of `after`."""
     not_comparable = why_not_comparable(before, after)
     shared = [variant for variant in after.metrics if variant in before.metrics]
-    changes: dict[str, dict[str, Change]] = {variant: {} for variant in shared}
-    for metric in METRICS:
-        tested = {variant: _change(before, after, variant, metric, not_comparable) for variant in shared}
-        for variant, change in _adjusted(tested).items():
-            changes[variant][metric] = change
+    by_metric = {metric: _changes(before, after, metric, shared, not_comparable is None) for metric in METRICS}
+    leading = after.record.leading_metric if after.record else None
     return Comparison(
         before=before,
         after=after,
-        leading_metric=after.record.leading_metric if after.record else METRICS[0],
+        leading_metric=leading if leading in METRICS else next(iter(METRICS)),
         not_comparable=not_comparable,
         variants=[
             VariantReview(
                 variant,
-                changes[variant],
+                {metric: changes[variant] for metric, changes in by_metric.items()},
                 [] if not_comparable else _moves(before, after, variant),
                 changed_params(_variant_params(before, variant), _variant_params(after, variant)),
             )
@@ -152,54 +133,31 @@ def changed_params(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     ]
 
 
-def _change(before: Results, after: Results, variant: str, metric: str, not_comparable: str | None) -> Change:
-    """The change with a p-value that is not adjusted yet, and a verdict that takes no p-value."""
-    values = before.metrics[variant][metric], after.metrics[variant][metric]
-    spreads = before.spread(variant, metric), after.spread(variant, metric)
-    if not_comparable:
-        return Change(*values, None, spreads, None, None, Verdict.NOT_COMPARABLE)
-    seeds = compare_means(*spreads)
-    was_right, is_right = before.right(variant), after.right(variant)
-    if was_right is None or is_right is None or after.labels is None:
-        return Change(*values, None, spreads, seeds, None, Verdict.NOT_TESTED)
-    if metric == "accuracy":
-        images = compare(was_right, is_right)
-    else:
-        images = compare_balanced(was_right, is_right, after.labels)
-    return Change(*values, images, spreads, seeds, _of_both(images, seeds), Verdict.UNCHANGED)
-
-
-def _of_both(images: Paired, seeds: MeanDifference | None) -> float:
-    """The p-value of the claim that neither kind of noise explains the difference: the larger one of the two tests.
-
-    R. L. Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24, 1982.
-    """
-    if seeds is None:
-        return images.p_value
-    same_direction = images.difference * seeds.difference > 0
-    return max(images.p_value, seeds.p_value) if same_direction else 1.0
-
-
-def _adjusted(changes: Mapping[str, Change]) -> dict[str, Change]:
-    """The changes with p-values adjusted for the number of variants that moved, and their verdicts."""
-    # Where no image was lost or gained no test could ever speak: such a variant is not one of the chances to be wrong
-    # (R. E. Tarone, A modified Bonferroni method for discrete data, Biometrics 46, 1990).
-    moved = {name: change for name, change in changes.items() if change.images and _flips(change.images)}
-    adjusted = holm([change.p_value for change in moved.values() if change.p_value is not None])
-    return dict(changes) | {
-        name: replace(change, p_value=p_value, verdict=_verdict(change, p_value))
-        for (name, change), p_value in zip(moved.items(), adjusted, strict=True)
+def _changes(
+    before: Results, after: Results, metric: str, variants: Sequence[str], comparable: bool
+) -> dict[str, Change]:
+    over_seeds = {
+        variant: (SeedStatistics.of(before.metrics[variant], metric), SeedStatistics.of(after.metrics[variant], metric))
+        for variant in variants
     }
-
-
-def _verdict(change: Change, p_value: float) -> Verdict:
-    if p_value >= SIGNIFICANCE or change.images is None:
-        return Verdict.WITHIN_NOISE
-    return Verdict.BETTER if change.images.difference > 0 else Verdict.WORSE
-
-
-def _flips(images: Paired) -> int:
-    return images.lost + images.gained
+    seeds = {variant: compare_means(*over_seeds[variant]) if comparable else None for variant in variants}
+    images = {
+        variant: METRICS[metric].compare(after.labels, before.predictions[variant], after.predictions[variant])
+        for variant in variants
+        if comparable and after.labels is not None and variant in before.predictions and variant in after.predictions
+    }
+    compared = judge([(images[variant], seeds[variant]) for variant in images])
+    found = {variant: vars(each) for variant, each in zip(images, compared, strict=True)}
+    why_not = Verdict.NOT_TESTED if comparable else Verdict.NOT_COMPARABLE
+    return {
+        variant: Change(
+            before.metrics[variant][metric],
+            after.metrics[variant][metric],
+            over_seeds[variant],
+            **found.get(variant, {"images": None, "seeds": seeds[variant], "p_value": None, "verdict": why_not}),
+        )
+        for variant in variants
+    }
 
 
 def _moves(before: Results, after: Results, variant: str) -> list[ClassMove]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, create_model
+
+from glyphline.evaluation.metrics import METRICS
 
 NAME = r"^[a-z][a-z0-9_]*$"
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -19,19 +21,26 @@ def _check_name(name: str) -> str:
 
 VariantName = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 
+_CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True)
+_LIMITS: dict[str, Any] = {
+    f"{metric.name}_{limit}": (Fraction | None, Field(default=None, description=description))
+    for metric in METRICS.values()
+    for limit, description in (
+        ("floor", f"the lowest test {metric.title} that passes"),
+        ("drop", f"how far the test {metric.title} may fall; a fall within noise passes too"),
+    )
+}
 
-class Limits(BaseModel, extra="forbid", strict=True, frozen=True):
+
+class Limits(create_model("Limits", __config__=_CONFIG, **_LIMITS)):  # type: ignore[misc]
     """What `glyphline review --gate` holds a variant to; what is left out is not limited, or as for all variants."""
 
-    accuracy_floor: Fraction | None = Field(default=None, description="the lowest test accuracy that passes")
-    accuracy_drop: Fraction | None = Field(
-        default=None, description="how far the test accuracy may fall; a fall within noise passes too"
-    )
-    balanced_accuracy_floor: Fraction | None = Field(default=None, description="the same of balanced accuracy")
-    balanced_accuracy_drop: Fraction | None = Field(default=None, description="the same of balanced accuracy")
+    def of(self, metric: str) -> tuple[float | None, float | None]:
+        """The floor and the allowed drop of a metric."""
+        return getattr(self, f"{metric}_floor"), getattr(self, f"{metric}_drop")
 
 
-class Gate(Limits, extra="forbid", strict=True, frozen=True):
+class Gate(Limits):
     """The limits of all variants, and those of single ones. No stage reads them."""
 
     variants: dict[VariantName, Limits] = Field(default={}, description="limits of single variants, which come first")
@@ -39,4 +48,5 @@ class Gate(Limits, extra="forbid", strict=True, frozen=True):
     def limits(self, variant: str) -> Limits:
         """What the variant is held to: its own limits, and those of all variants where it has none."""
         own = self.variants.get(variant, Limits()).model_dump(exclude_none=True)
-        return Limits.model_validate(self.model_dump(exclude={"variants"}) | own)
+        limits: Limits = Limits.model_validate(self.model_dump(exclude={"variants"}) | own)
+        return limits

@@ -6,21 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import plural
+from glyphline.evaluation.significance import Verdict
 from glyphline.review import tables
-from glyphline.review.compare import Comparison, Verdict
+from glyphline.review.compare import Comparison
 from glyphline.review.limits import Gate
 from glyphline.review.markdown import bullets, escaped
-from glyphline.review.results import METRICS
 from glyphline.review.revision import Lines
 
 HOW_TO_READ = """\
 The predictions before and after are compared image by image. *Lost*: right before, wrong after; *gained*: the other way
 round. The interval is that of the difference (Bonett and Price 2012), of each variant by itself. The p-value is that of
 McNemar's exact test; for balanced accuracy with classes of different sizes, that of a test by random swaps. Where a
-variant was trained with several seeds its means have to differ too, by Welch's test, and the larger of the two p-values
-counts. Holm's method adjusts the p-values for the number of variants that moved. *Better* and *worse* mean p < 0.05.
-More in docs/review.md."""
+variant was trained with three seeds or more the means have to differ too, by a t-test, and the larger of the two
+p-values counts. Holm's method adjusts the p-values for the number of variants that moved. *Better* and *worse* mean
+p < 0.05. More in docs/review.md."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,14 @@ class Page:
     def _every_section(self) -> Iterator[Section]:
         comparison = self.comparison
         leading = comparison.leading_metric
-        (other,) = (metric for metric in METRICS if metric != leading)
         yield Section("failures", "What fails the gate", bullets(self.failures))
         yield Section("problems", "Problems in the repository", bullets(self.problems))
         still = all(verdict is Verdict.UNCHANGED for verdict in _verdicts(comparison))
-        yield Section("leading", _title(leading), tables.of_metric(comparison, leading), folded=still)
-        yield Section("other", _title(other), tables.of_metric(comparison, other), folded=True)
+        yield Section("leading", f"Test {METRICS[leading].title}", tables.of_metric(comparison, leading), folded=still)
+        for metric in METRICS.values():
+            if metric.name != leading:
+                body = tables.of_metric(comparison, metric.name)
+                yield Section(metric.name, f"Test {metric.title}", body, folded=True)
         yield Section("levels", "Test metrics with their 95 % intervals", tables.of_levels(comparison), folded=True)
         yield Section("seeds", "Several seeds", tables.of_seeds(comparison))
         yield Section("classes", "Classes that moved", tables.of_classes(comparison.variants), folded=True)
@@ -125,7 +128,3 @@ def _verdict_of_all(comparison: Comparison) -> str:
 
 def _verdicts(comparison: Comparison) -> list[Verdict]:
     return [review.changes[comparison.leading_metric].verdict for review in comparison.variants]
-
-
-def _title(metric: str) -> str:
-    return f"Test {metric.replace('_', ' ')}"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from glyphline.evaluation.metrics import METRICS
+from glyphline.evaluation.significance import Verdict
 from glyphline.figures.changes import Interval, Row, class_changes, differences, flips
 from glyphline.review.changed import Changed
-from glyphline.review.compare import Comparison, VariantReview, Verdict
-from glyphline.review.results import METRICS
+from glyphline.review.compare import Comparison, VariantReview
 
 MOST_SHOWN = 32  # images of one gallery
 
@@ -33,7 +34,7 @@ def draw(comparison: Comparison, changed: Changed | None) -> Iterator[Picture]:
     record = comparison.after.record
     dataset = record.title if record else comparison.after.dataset
     for metric in METRICS:
-        section = "leading" if metric == comparison.leading_metric else "other"
+        section = "leading" if metric == comparison.leading_metric else metric
         words = f"A dot and its interval for each variant that moved: the same numbers as in the table of {metric}."
         rows = [row for review in moved if (row := _row(review, metric))]
         yield Picture(section, differences(rows, metric, dataset), words.replace("_", " "))

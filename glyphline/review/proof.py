@@ -20,7 +20,8 @@ from ruamel.yaml import YAML
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
-from glyphline.review.compare import Verdict, compare_results
+from glyphline.evaluation.significance import Verdict
+from glyphline.review.compare import compare_results
 from glyphline.review.markdown import bullets, code, table
 from glyphline.review.results import contradictions, read_results
 from glyphline.review.revision import Revision, find_repository, resolve

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from glyphline import paths
 from glyphline.data.records import Dataset, parse_dataset
 from glyphline.errors import GlyphlineError
-from glyphline.evaluation.seeds import Spread
+from glyphline.evaluation.metrics import METRICS, measure
+from glyphline.evaluation.numbers import exact_percent
 from glyphline.review.revision import Revision
 from glyphline.schema import parse_yaml
 
-METRICS = ("accuracy", "balanced_accuracy")
 COSTS = ("parameters", "multiply_adds")
-ROUNDING = 1e-6  # metrics keep six decimals
+ROUNDING = 1.5e-6  # metrics keep six decimals, of which another machine may round the last one otherwise
 
 Classes = NDArray[np.int64]
 
@@ -40,8 +40,9 @@ class Results:
     metrics: metrics/test.json. labels: (n,) true classes of the test images, or None without metrics/predictions/.
     predictions: of each variant, (n,) predicted classes. class_names: in the order of the classes' numbers; empty where
     the revision does not tell. costs: of each variant, parameters and multiply_adds. outs: the digest in dvc.lock of
-    each file or folder that a stage writes. used_by: of each file, the stages that declare it. packages: the version
-    of each package in requirements.lock. record: of the data set; None where the revision has none that is valid today.
+    each file or folder that a stage writes. used_by: of each file or folder, the stages that declare it. packages: the
+    version of each package in requirements.lock. record: of the data set; None where the revision has none that is
+    valid today.
     """
 
     name: str
@@ -64,14 +65,6 @@ class Results:
         """The name of a class, or its number where the revision does not tell."""
         return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
 
-    def spread(self, variant: str, metric: str) -> Spread:
-        """How the metric spreads over the variant's seeds."""
-        scores = self.metrics[variant]
-        if "seeds" not in scores:
-            return Spread(1, scores[metric], None)
-        seeds = scores["seeds"]
-        return Spread(seeds["n"], seeds[f"{metric}_mean"], seeds[f"{metric}_sd"])
-
     def right(self, variant: str) -> NDArray[np.bool_] | None:
         """(n,) whether the variant was right about each test image; None where its predictions are not committed."""
         return None if variant not in self.predictions else self.predictions[variant] == self.labels
@@ -79,11 +72,21 @@ class Results:
 
 def read_results(revision: Revision) -> Results:
     """Raises GlyphlineError, one sentence that names the revision and the file, for what cannot be read."""
-    metrics = _metrics(revision)
+    content = revision.read(paths.TEST_METRICS)
+    if content is None:
+        raise GlyphlineError(f"{revision.name}: it has no {paths.TEST_METRICS}, so there is nothing to compare")
+    metrics = _json(revision, paths.TEST_METRICS, content)
+    where = f"{revision.name}: {paths.TEST_METRICS}"
+    if not isinstance(metrics, dict) or not all(isinstance(scores, dict) for scores in metrics.values()):
+        raise GlyphlineError(f"{where}: expected the metrics of each variant by name")
     params = _mapping(revision, paths.PARAMS)
     if params is None:
         raise GlyphlineError(f"{revision.name}: it has no {paths.PARAMS}")
     labels, predictions = _predictions(revision, metrics)
+    for variant, scores in metrics.items():
+        if labels is not None and variant in predictions:  # what the revision did not measure yet
+            metrics[variant] = measure(labels, predictions[variant]) | scores
+        _check_scores(f"{where}: {variant}", metrics[variant])
     return Results(
         name=revision.name,
         params=params,
@@ -100,29 +103,15 @@ def read_results(revision: Revision) -> Results:
 
 
 def contradictions(results: Results) -> list[str]:
-    """A sentence for each variant whose accuracy in the metrics is not that of its predictions."""
-    sentences = []
-    for variant, scores in results.metrics.items():
-        right = results.right(variant)
-        if right is not None and abs(scores["accuracy"] - right.mean()) > ROUNDING:
-            sentences.append(
-                f"{paths.TEST_METRICS}: {variant}: the accuracy is {100 * scores['accuracy']:g} %, "
-                f"but {paths.predictions(variant)} gives {100 * right.mean():g} %"
-            )
-    return sentences
-
-
-def _metrics(revision: Revision) -> dict[str, dict[str, Any]]:
-    content = revision.read(paths.TEST_METRICS)
-    if content is None:
-        raise GlyphlineError(f"{revision.name}: it has no {paths.TEST_METRICS}, so there is nothing to compare")
-    metrics = _json(revision, paths.TEST_METRICS, content)
-    where = f"{revision.name}: {paths.TEST_METRICS}"
-    if not isinstance(metrics, dict) or not all(isinstance(scores, dict) for scores in metrics.values()):
-        raise GlyphlineError(f"{where}: expected the metrics of each variant by name")
-    for variant, scores in metrics.items():
-        _check_scores(f"{where}: {variant}", scores)
-    return metrics
+    """A sentence for each number of METRICS that is not that of the variant's predictions."""
+    return [
+        f"{paths.TEST_METRICS}: {variant}: {key} is {exact_percent(results.metrics[variant][key])}, "
+        f"but {paths.predictions(variant)} gives {exact_percent(value)}"
+        for variant, predicted in results.predictions.items()
+        if results.labels is not None
+        for key, value in measure(results.labels, predicted).items()
+        if key in results.metrics[variant] and abs(results.metrics[variant][key] - value) > ROUNDING
+    ]
 
 
 def _check_scores(where: str, scores: dict[str, Any]) -> None:
@@ -132,8 +121,9 @@ def _check_scores(where: str, scores: dict[str, Any]) -> None:
             raise GlyphlineError(f"{where}.{key}: expected a number, but it is {scores.get(key)!r}")
     if "seeds" in scores:
         seeds = scores["seeds"]
-        needed = ["n", *(f"{metric}_{moment}" for metric in METRICS for moment in ("mean", "sd"))]
-        if not isinstance(seeds, dict) or not all(_is_number(seeds.get(key)) for key in needed) or seeds["n"] < 2:
+        numbers = seeds if isinstance(seeds, dict) and all(map(_is_number, seeds.values())) else {}
+        means, sds = ({key.removesuffix(end) for key in numbers if key.endswith(end)} for end in ("_mean", "_sd"))
+        if not means or means != sds or numbers.get("n", 0) < 2:
             raise GlyphlineError(f"{where}.seeds: expected n > 1, and a mean and an sd of each metric")
 
 
@@ -147,6 +137,8 @@ def _predictions(revision: Revision, variants: Iterable[str]) -> tuple[Classes |
             continue
         try:
             table = pd.read_csv(io.BytesIO(content), index_col="image", dtype=np.int64)
+            if table.empty:
+                raise ValueError
             its_labels, predicted[variant] = table["label"].to_numpy(), table["predicted"].to_numpy()
         except (KeyError, ValueError):
             raise GlyphlineError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import (
     MINUS,
     p_value,
@@ -15,10 +16,10 @@ from glyphline.evaluation.numbers import (
     points_interval,
     signed,
 )
-from glyphline.evaluation.seeds import Spread
-from glyphline.review.compare import Change, Comparison, ParamChange, VariantReview, Verdict
+from glyphline.evaluation.significance import FEWEST_SEEDS, SeedStatistics, Verdict
+from glyphline.review.compare import Change, Comparison, ParamChange, VariantReview
 from glyphline.review.markdown import code, table
-from glyphline.review.results import COSTS, METRICS, Results
+from glyphline.review.results import COSTS, Results
 from glyphline.review.revision import Lines
 
 MARKS = {Verdict.BETTER: "**▲ better**", Verdict.WORSE: "**▼ worse**"}
@@ -47,8 +48,8 @@ def _caution(comparison: Comparison, metric: str) -> str:
     if not names:
         return ""
     return (
-        f"\n\n{', '.join(names)}: trained with one seed before and after, so that the noise of training is not in the "
-        "verdict; `seeds` in params.yaml measures it."
+        f"\n\n{', '.join(names)}: trained with fewer than {FEWEST_SEEDS} seeds before and after, so that the noise of "
+        "training is not in the verdict; `seeds` in params.yaml measures it."
     )
 
 
@@ -71,7 +72,7 @@ def _moved_most(review: VariantReview) -> str:
 def of_levels(comparison: Comparison) -> str:
     """Both metrics of both revisions, each with its own interval."""
     rows = [
-        [code(review.name), metric.replace("_", " ")]
+        [code(review.name), METRICS[metric].title]
         + [_with_interval(results, review.name, metric) for results in (comparison.before, comparison.after)]
         for review in comparison.variants
         for metric in METRICS
@@ -92,15 +93,15 @@ def of_seeds(comparison: Comparison) -> str:
     rows = []
     for review in comparison.variants:
         for metric, change in review.changes.items():
-            if any(spread.n > 1 for spread in change.spreads):
+            if any(spread.n > 1 for spread in change.over_seeds):
                 seeds = change.seeds
                 test = [points(seeds.difference), points_interval(seeds.low, seeds.high)] if seeds else ["", ""]
-                row = [code(review.name), metric.replace("_", " "), *map(_spread, change.spreads), *test]
+                row = [code(review.name), METRICS[metric].title, *map(_spread, change.over_seeds), *test]
                 rows.append([*row, p_value(seeds.p_value) if seeds else ""])
     return table(header, rows, range(2, 7))
 
 
-def _spread(spread: Spread) -> str:
+def _spread(spread: SeedStatistics) -> str:
     if spread.sd is None:
         return f"{percent(spread.mean)} (1 seed)"
     return f"{100 * spread.mean:.2f} ± {percent(spread.sd)} ({spread.n} seeds)"
@@ -110,7 +111,8 @@ def of_come_and_gone(comparison: Comparison) -> str:
     """The variants that only one revision has."""
     rows = [[code(name), "added", *_levels(comparison.after, name)] for name in comparison.added]
     rows += [[code(name), "removed", *_levels(comparison.before, name)] for name in comparison.removed]
-    return table(["variant", "", "accuracy", "balanced accuracy", "parameters", "multiply-adds"], rows, range(2, 6))
+    titles = [metric.title for metric in METRICS.values()]
+    return table(["variant", "", *titles, "parameters", "multiply-adds"], rows, range(2, 4 + len(titles)))
 
 
 def _levels(results: Results, variant: str) -> list[str]:

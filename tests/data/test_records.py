@@ -116,7 +116,6 @@ def test_a_name_without_a_file_is_refused_with_those_there_are(world: Path) -> N
         ({"class_names": [*"abb"]}, "the file: two classes have the same name"),
         ({"class_names": ["a"]}, "class_names: list should have at least 2 items"),
         ({"class_names": [*"ab", 3]}, "class_names.2: input should be a valid string, but it is 3"),
-        ({"leading_metric": "loss"}, "leading_metric: input should be 'accuracy' or 'balanced_accuracy', but it is"),
         ({"mirrors": []}, "the file: give mirrors, train and test together, or bundled alone"),
         ({"test": None}, "the file: give mirrors, train and test together, or bundled alone"),
         (

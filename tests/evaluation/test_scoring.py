@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
-from glyphline.evaluation import scoring
+from glyphline.evaluation import metrics, scoring
 
 # Six images of three classes; the network is right about 0, 2, 3 and 5.
 LABELS = np.array([0, 0, 1, 1, 1, 2], np.uint8)
@@ -82,26 +82,26 @@ def test_scores_agree_with_scikit_learn(seed: int) -> None:
 def test_balanced_accuracy_counts_a_rare_class_like_a_common_one() -> None:
     labels = np.array([0] * 98 + [1] * 2, np.uint8)
     predicted = np.zeros(100, np.intp)
-    assert scoring.balanced_accuracy(labels, predicted)[0] == 0.5
+    assert metrics.balanced_accuracy(labels, predicted)[0] == 0.5
 
 
 def test_balanced_accuracy_leaves_out_classes_that_do_not_occur() -> None:
     labels = np.array([0, 0, 1, 1], np.uint8)
-    assert scoring.balanced_accuracy(labels, np.array([0, 2, 1, 1]))[0] == 0.75
+    assert metrics.balanced_accuracy(labels, np.array([0, 2, 1, 1]))[0] == 0.75
 
 
 def test_with_classes_of_one_size_the_balanced_interval_is_close_to_the_plain_one() -> None:
     labels = np.repeat(np.arange(10, dtype=np.uint8), 100)
     predicted = labels.astype(np.intp)
     predicted[::20] = (predicted[::20] + 1) % 10
-    balanced, effective_n = scoring.balanced_accuracy(labels, predicted)
+    balanced, effective_n = metrics.balanced_accuracy(labels, predicted)
     assert balanced == pytest.approx(0.95)
     assert effective_n == pytest.approx(1000)
 
 
 def test_perfect_predictions_rest_on_the_images_of_the_rare_classes() -> None:
     labels = np.array([0] * 990 + [1] * 10, np.uint8)
-    balanced, effective_n = scoring.balanced_accuracy(labels, labels.astype(np.intp))
+    balanced, effective_n = metrics.balanced_accuracy(labels, labels.astype(np.intp))
     assert balanced == 1
     assert effective_n == pytest.approx(4 / (1 / 990 + 1 / 10))
 
@@ -114,7 +114,7 @@ def test_the_balanced_interval_covers_the_truth_nineteen_times_in_twenty() -> No
     for _ in range(1000):
         right = rng.random(len(labels)) < recalls[labels]
         predicted = np.where(right, labels, (labels + 1) % 12).astype(np.intp)
-        low, high = scoring.wilson_interval(*scoring.balanced_accuracy(labels, predicted))
+        low, high = metrics.wilson_interval(*metrics.balanced_accuracy(labels, predicted))
         covered += low <= recalls.mean() <= high
     assert 0.93 < covered / 1000 < 0.97
 
@@ -122,13 +122,13 @@ def test_the_balanced_interval_covers_the_truth_nineteen_times_in_twenty() -> No
 @pytest.mark.parametrize(("correct", "n"), [(9_931, 10_000), (0, 10), (10, 10), (1, 1), (500, 1000), (38_546, 38_547)])
 def test_the_interval_of_an_accuracy_is_wilson_s(correct: int, n: int) -> None:
     expected = binomtest(correct, n).proportion_ci(0.95, method="wilson")
-    assert scoring.wilson_interval(correct / n, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert metrics.wilson_interval(correct / n, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_the_interval_holds_the_accuracy_and_stays_between_0_and_1() -> None:
     for n in (1, 7, 100):
         for correct in range(n + 1):
-            low, high = scoring.wilson_interval(correct / n, n)
+            low, high = metrics.wilson_interval(correct / n, n)
             assert 0 <= low <= correct / n <= high <= 1
             assert low < high
 

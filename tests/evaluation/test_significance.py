@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, norm, permutation_test
+from scipy.stats import false_discovery_control, norm, permutation_test, ttest_ind, ttest_ind_from_stats
 
 from glyphline.evaluation import significance
 
@@ -189,3 +189,75 @@ def test_flags_that_do_not_pair_are_refused(before: Flags, after: Flags) -> None
 def test_labels_of_other_images_are_refused() -> None:
     with pytest.raises(ValueError, match="labels"):
         significance.compare_balanced(np.ones(3, np.bool_), np.ones(3, np.bool_), np.arange(4))
+
+
+def test_the_means_of_two_sides_with_seeds_are_compared_by_welch_s_test() -> None:
+    before, after = significance.SeedStatistics(5, 0.97, 0.002), significance.SeedStatistics(3, 0.975, 0.004)
+    result = significance.compare_means(before, after)
+    expected = ttest_ind_from_stats(after.mean, after.sd, after.n, before.mean, before.sd, before.n, equal_var=False)
+    assert result is not None
+    assert result.p_value == pytest.approx(expected.pvalue)
+    assert result.difference == pytest.approx(0.005)
+
+
+def test_the_interval_of_the_difference_of_two_means_is_scipy_s() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0.97, 0.002, 6), rng.normal(0.972, 0.005, 4)
+    expected = ttest_ind(other, one, equal_var=False).confidence_interval()
+    result = significance.compare_means(
+        significance.SeedStatistics(6, float(one.mean()), float(one.std(ddof=1))),
+        significance.SeedStatistics(4, float(other.mean()), float(other.std(ddof=1))),
+    )
+    assert result is not None
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_single_run_is_held_against_the_standard_deviation_of_the_other_side(turned: bool) -> None:
+    # Student's t with 4 degrees of freedom: its 97.5 % point is 2.7764.
+    single, several = significance.SeedStatistics(1, 0.98, None), significance.SeedStatistics(5, 0.97, 0.004)
+    result = significance.compare_means(*((several, single) if turned else (single, several)))
+    assert result is not None
+    half = 2.7764 * 0.004 * (1 + 1 / 5) ** 0.5
+    assert result.difference == pytest.approx(0.01 if turned else -0.01)
+    assert (result.high - result.low) / 2 == pytest.approx(half, rel=1e-4)
+    assert 0.05 < result.p_value < 0.2
+
+
+@pytest.mark.parametrize(("n", "sd"), [(1, None), (2, 0.01)])
+def test_fewer_than_three_seeds_on_both_sides_tell_nothing(n: int, sd: float | None) -> None:
+    single, few = significance.SeedStatistics(1, 0.97, None), significance.SeedStatistics(n, 0.99, sd)
+    assert significance.compare_means(single, few) is None
+    assert significance.compare_means(few, few) is None
+
+
+def test_seeds_that_all_give_the_same_make_any_difference_certain() -> None:
+    assert significance.compare_means(
+        significance.SeedStatistics(3, 0.5, 0.0), significance.SeedStatistics(3, 0.5, 0.0)
+    ) == significance.MeanDifference(0.0, 0.0, 0.0, 1.0)
+    result = significance.compare_means(
+        significance.SeedStatistics(3, 0.5, 0.0), significance.SeedStatistics(3, 0.75, 0.0)
+    )
+    assert result == significance.MeanDifference(0.25, 0.25, 0.25, 0.0)
+
+
+def false_alarms(runs: tuple[int, int], reviews: int) -> float:
+    """The share of reviews that call two equal recipes different, trained so many times before and after."""
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(reviews):
+        sides = []
+        for n in runs:
+            values = rng.normal(0.97, 0.004, n)
+            sides.append(
+                significance.SeedStatistics(n, float(values.mean()), float(values.std(ddof=1)) if n > 1 else None)
+            )
+        result = significance.compare_means(*sides)
+        assert result is not None
+        alarms += result.p_value < 0.05
+    return alarms / reviews
+
+
+@pytest.mark.parametrize("runs", [(5, 5), (3, 3), (5, 1), (1, 3), (2, 8)])
+def test_training_again_is_a_false_alarm_at_most_once_in_twenty(runs: tuple[int, int]) -> None:
+    assert false_alarms(runs, 2000) < 0.065

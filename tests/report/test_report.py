@@ -22,8 +22,8 @@ from glyphline.evaluation import significance
 from glyphline.model.variant import Variant
 from glyphline.report import alternatives, intervals, parameters, pictures, words
 from glyphline.report.page import render
+from glyphline.report.ranking import rank
 from glyphline.report.results import Results, read_results
-from glyphline.report.verdict import judge
 from tests.finished import CLASS_NAMES, ERRORS, finish
 
 N = 400
@@ -57,54 +57,30 @@ def metrics_of(predictions: pd.DataFrame, **losses: float) -> dict[str, dict[str
 
 def test_a_lead_within_noise_and_one_beyond_it_are_told_apart() -> None:
     predictions = predictions_of({"poor": 60, "best": 20, "good": 22})
-    verdict = judge(metrics_of(predictions), predictions, "accuracy")
-    assert verdict.ranking == ["best", "good", "poor"]
-    assert (verdict.beaten, verdict.unbeaten) == (["poor"], ["good"])
-    assert verdict.rivals["poor"].paired.difference == pytest.approx(-0.1)
+    ranking = rank(metrics_of(predictions), predictions, "accuracy")
+    assert ranking.variants == ["best", "good", "poor"]
+    assert (ranking.beaten, ranking.unbeaten) == (["poor"], ["good"])
+    assert ranking.rivals["poor"].images.difference == pytest.approx(-0.1)
 
 
 def test_p_values_are_corrected_for_all_pairs_of_variants() -> None:
     predictions = predictions_of({"a": 10, "b": 17, "c": 18})
-    verdict = judge(metrics_of(predictions), predictions, "accuracy")
-    assert verdict.comparisons == 3
+    ranking = rank(metrics_of(predictions), predictions, "accuracy")
+    assert ranking.comparisons == 3
     right = {name: predictions[name].to_numpy() == 0 for name in "abc"}
     pairs = (("a", "b"), ("a", "c"), ("b", "c"))
     raw = [significance.compare(right[one], right[other]).p_value for one, other in pairs]
     corrected = significance.holm(raw)
     assert corrected[:2] != significance.holm(raw[:2]), "else this would not tell one correction from the other"
-    assert [verdict.rivals[name].p_value for name in "bc"] == corrected[:2]
-
-
-def spread(mean: float, sd: float) -> dict[str, Any]:
-    return {"seeds": {"n": 5, "accuracy_mean": mean, "accuracy_sd": sd}}
-
-
-@pytest.mark.parametrize(
-    ("best", "poor", "beaten"),
-    [
-        ({}, {}, True),
-        (spread(0.95, 0.01), {}, True),  # one seed of the other: nothing to test
-        (spread(0.95, 0.01), spread(0.85, 0.01), True),
-        (spread(0.95, 0.0), spread(0.85, 0.0), True),
-        (spread(0.95, 0.1), spread(0.85, 0.1), False),
-        (spread(0.84, 0.01), spread(0.85, 0.01), False),
-    ],
-)
-def test_a_lead_has_to_be_beyond_the_noise_of_the_seeds_too(
-    best: dict[str, Any], poor: dict[str, Any], beaten: bool
-) -> None:
-    predictions = predictions_of({"best": 20, "poor": 60})
-    metrics = metrics_of(predictions)
-    verdict = judge({"best": metrics["best"] | best, "poor": metrics["poor"] | poor}, predictions, "accuracy")
-    assert verdict.rivals["poor"].beaten is beaten
+    assert [ranking.rivals[name].p_value for name in "bc"] == corrected[:2]
 
 
 def test_of_equals_the_one_with_the_lower_loss_comes_first_and_the_headline_says_so() -> None:
     predictions = predictions_of({"a": 20, "b": 20})
     metrics = metrics_of(predictions, a=0.2, b=0.1)
-    verdict = judge(metrics, predictions, "accuracy")
-    assert verdict.ranking == ["b", "a"]
-    assert words.headline(metrics, verdict).startswith("b comes first, level with a but of lower loss: accuracy 95.0")
+    ranking = rank(metrics, predictions, "accuracy")
+    assert ranking.variants == ["b", "a"]
+    assert words.headline(metrics, ranking).startswith("b comes first, level with a but of lower loss: accuracy 95.0")
 
 
 def test_the_leading_metric_ranks_and_is_what_is_tested() -> None:
@@ -112,12 +88,11 @@ def test_the_leading_metric_ranks_and_is_what_is_tested() -> None:
     labels = [0] * 380 + [1] * 20
     predictions = pd.DataFrame({"label": labels, "common": [0] * 400, "rare": [1] * 21 + [0] * 359 + [1] * 20})
     metrics = metrics_of(predictions)
-    by_accuracy = judge(metrics, predictions, "accuracy")
-    by_balance = judge(metrics, predictions, "balanced_accuracy")
+    by_accuracy = rank(metrics, predictions, "accuracy")
+    by_balance = rank(metrics, predictions, "balanced_accuracy")
     assert (by_accuracy.winner, by_balance.winner) == ("common", "rare")
-    assert not by_accuracy.rivals["rare"].beaten
-    assert by_balance.rivals["common"].beaten
-    assert by_balance.rivals["common"].paired.difference == pytest.approx(0.5 - (359 / 380 + 1) / 2)
+    assert (by_accuracy.beaten, by_balance.beaten) == ([], ["common"])
+    assert by_balance.rivals["common"].images.difference == pytest.approx(0.5 - (359 / 380 + 1) / 2)
 
 
 @pytest.mark.parametrize(
@@ -133,16 +108,16 @@ def test_the_leading_metric_ranks_and_is_what_is_tested() -> None:
 )
 def test_the_finding_says_whom_the_winner_beats(errors: dict[str, int], finding: str) -> None:
     predictions = predictions_of(errors)
-    assert finding in words.finding(judge(metrics_of(predictions), predictions, "accuracy"))
+    assert finding in words.finding(rank(metrics_of(predictions), predictions, "accuracy"))
 
 
 def test_the_smallest_network_as_good_as_the_winner_is_named() -> None:
     predictions = predictions_of({"a": 20, "b": 21, "c": 60})
     metrics = metrics_of(predictions)
-    verdict = judge(metrics, predictions, "accuracy")
+    ranking = rank(metrics, predictions, "accuracy")
     sizes = {"a": {"parameters": 5000}, "b": {"parameters": 200}, "c": {"parameters": 1}}
-    assert "is b: 200 parameters instead of 5,000" in words.smallest(metrics, sizes, verdict)
-    assert words.smallest(metrics, sizes | {"b": {"parameters": 9000}}, verdict) == ""
+    assert "is b: 200 parameters instead of 5,000" in words.smallest(metrics, sizes, ranking)
+    assert words.smallest(metrics, sizes | {"b": {"parameters": 9000}}, ranking) == ""
 
 
 def test_no_line_of_the_page_ends_between_a_number_and_its_unit(page: str) -> None:

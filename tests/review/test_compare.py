@@ -7,17 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from glyphline.evaluation.significance import compare, holm
+from glyphline.evaluation.significance import Verdict, compare, holm
+from glyphline.report.ranking import rank
 from glyphline.review.compare import (
     Comparison,
     ParamChange,
-    Verdict,
     changed_params,
     compare_results,
     why_not_comparable,
 )
+from glyphline.review.gate import failures
+from glyphline.review.limits import Gate
 from glyphline.review.results import Results
 from tests.conftest import load_record
 from tests.review.conftest import DIGITS, LABELS, Flags, predictions, wrong
@@ -102,19 +105,42 @@ def test_seeds_that_spread_wider_than_the_difference_make_it_noise() -> None:
     assert change.p_value == max(change.images.p_value, change.seeds.p_value)
 
 
-def test_seeds_on_one_side_count_too() -> None:
-    before, after = results({"mlp": wrong(range(60))}), {"mlp": wrong(range(20))}
-    noisy = compare_results(before, results(after, {"mlp": spread(0.97, 0.02)}))
-    assert verdicts(noisy) == {"mlp": Verdict.WITHIN_NOISE}
-    assert verdicts(compare_results(before, results(after))) == {"mlp": Verdict.BETTER}
+@pytest.mark.parametrize(
+    ("poor", "good", "verdict"),
+    [
+        (None, None, Verdict.BETTER),
+        (None, spread(0.98, 0.02), Verdict.WITHIN_NOISE),
+        (spread(0.94, 0.02), None, Verdict.WITHIN_NOISE),
+        (None, spread(0.98, 0.02, n=2), Verdict.BETTER),
+        (spread(0.94, 0.004, n=2), spread(0.98, 0.004), Verdict.BETTER),
+        (spread(0.94, 0.0), spread(0.98, 0.0), Verdict.BETTER),
+        (spread(0.99, 0.001), spread(0.95, 0.001), Verdict.WITHIN_NOISE),
+    ],
+)
+def test_review_and_report_agree_on_a_pair_of_results(
+    poor: dict[str, float] | None, good: dict[str, float] | None, verdict: Verdict
+) -> None:
+    right = {"poor": wrong(range(60)), "good": wrong(range(20))}
+    seeds = {name: each for name, each in (("poor", poor), ("good", good)) if each}
+    metrics = results(right, seeds).metrics
+    before, after = (replace(results({"mlp": right[name]}), metrics={"mlp": metrics[name]}) for name in right)
+    assert verdicts(compare_results(before, after)) == {"mlp": verdict}
+
+    predicted = pd.DataFrame({"label": LABELS} | {name: predictions(flags) for name, flags in right.items()})
+    ranking = rank({name: dict(scores) | {"loss": 1.0} for name, scores in metrics.items()}, predicted, "accuracy")
+    assert (ranking.winner, ranking.beaten) == ("good", ["poor"] if verdict is Verdict.BETTER else [])
 
 
-def test_means_that_moved_the_other_way_make_it_noise() -> None:
-    opposed = compare_results(
-        results({"mlp": wrong(range(60))}, {"mlp": spread(0.99, 0.001)}),
-        results({"mlp": wrong(range(20))}, {"mlp": spread(0.95, 0.001)}),
-    )
-    assert verdicts(opposed) == {"mlp": Verdict.WITHIN_NOISE}
+def test_two_seeds_say_too_little_to_excuse_a_fall() -> None:
+    after = results({"mlp": wrong(range(115))}, {"mlp": spread(0.885, 0.009, n=2)})
+    comparison = compare_results(results({"mlp": wrong(range(51))}), after)
+    assert verdicts(comparison) == {"mlp": Verdict.WORSE}
+    assert [
+        sentence.split(";")[0] for sentence in failures(comparison, Gate(accuracy_floor=0.92, accuracy_drop=0.005))
+    ] == [
+        "mlp: accuracy is 88.5 %, below its floor of 92 %",
+        "mlp: accuracy fell from 94.9 % to 88.5 %, beyond noise",
+    ]
 
 
 def test_classes_that_moved_most_come_first() -> None:

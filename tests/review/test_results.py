@@ -11,8 +11,8 @@ import pytest
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
-from glyphline.evaluation.seeds import Spread
-from glyphline.review.results import Results, read_results
+from glyphline.evaluation.significance import SeedStatistics
+from glyphline.review.results import Results, contradictions, read_results
 from glyphline.review.revision import Revision
 from tests.conftest import REPOSITORY, load_record
 from tests.review.conftest import DIGITS, LABELS, Scratch, wrong
@@ -40,8 +40,8 @@ def test_a_revision_says_what_was_committed(scratch: Scratch) -> None:
     assert np.array_equal(right, wrong(1, 2))
     assert results.class_names == DIGITS
     assert results.costs["mlp"] == {"parameters": 1000, "multiply_adds": 10_000}
-    assert results.spread("mlp", "accuracy") == Spread(1, 0.998, None)
-    assert results.spread("deep", "balanced_accuracy") == Spread(3, 0.97, 0.003)
+    assert SeedStatistics.of(results.metrics["mlp"], "accuracy") == SeedStatistics(1, 0.998, None)
+    assert SeedStatistics.of(results.metrics["deep"], "balanced_accuracy") == SeedStatistics(3, 0.97, 0.003)
     assert results.packages == {"numpy": "2.2.0, 2.3.0"}
 
 
@@ -61,7 +61,7 @@ def test_this_repository_can_be_read() -> None:
     results = read_results(Revision(REPOSITORY, None, "now"))
     assert results.labels is not None
     assert set(results.metrics) == set(results.predictions) == set(results.costs)
-    assert "train" in results.used_by["glyphline/networks.py"]
+    assert "train" in results.used_by["glyphline/model"]
     assert str(paths.RAW_TEST) in results.outs
     assert {"numpy", "tensorflow"} <= set(results.packages)
 
@@ -69,7 +69,7 @@ def test_this_repository_can_be_read() -> None:
 def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch) -> None:
     scratch.write_results({"mlp": wrong(1)})
     scratch.write_params(speed="high", variants={"mlp": {"width": 8}}, gate=5)
-    for path in (paths.PREDICTIONS, paths.PER_CLASS, paths.train_metrics("mlp")):
+    for path in (paths.predictions("mlp"), paths.PER_CLASS, paths.train_metrics("mlp")):
         (scratch.root / path).unlink()
     scratch.write("dvc.lock", "- neither\n- nor")
     scratch.write("dvc.yaml", "{{")
@@ -89,12 +89,13 @@ def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch)
         ("metrics/test.json", '{"mlp": 0.9}', "expected the metrics of each variant"),
         ("metrics/test.json", '{"mlp": {"accuracy": "0.9"}}', "mlp.accuracy: expected a number, but it is '0.9'"),
         ("metrics/test.json", '{"mlp": {"accuracy": NaN}}', "mlp.accuracy: expected a number, but it is nan"),
-        ("metrics/test.json", '{"mlp": {"accuracy": 0.9}}', "mlp.balanced_accuracy: expected a number"),
-        ("metrics/predictions.csv", "image,mlp\n0,1\n", "expected the columns image, label"),
-        ("metrics/predictions.csv", "image,label,mlp\n0,1,x\n", "with whole numbers"),
-        ("metrics/predictions.csv", "image,label,mlp\n0,1,\n", "with whole numbers"),
-        ("metrics/predictions.csv", "image,label,mlp\n0,1,1.5\n", "with whole numbers"),
-        ("metrics/predictions.csv", "", "expected the columns image, label"),
+        ("metrics/test.json", '{"mlp": {"balanced_accuracy": null}}', "mlp.balanced_accuracy: expected a number"),
+        ("metrics/predictions/mlp.csv", "image,predicted\n0,1\n", "expected the columns image, label"),
+        ("metrics/predictions/mlp.csv", "image,label,predicted\n0,1,x\n", "with whole numbers"),
+        ("metrics/predictions/mlp.csv", "image,label,predicted\n0,1,\n", "with whole numbers"),
+        ("metrics/predictions/mlp.csv", "image,label,predicted\n0,1,1.5\n", "with whole numbers"),
+        ("metrics/predictions/mlp.csv", "image,label,predicted\n", "with whole numbers"),
+        ("metrics/predictions/mlp.csv", "", "expected the columns image, label"),
         ("metrics/per_class.csv", "variant\nmlp\n", "expected a table with a column class"),
         ("params.yaml", None, "it has no params.yaml"),
         ("params.yaml", "seed: [", "line 1 is not YAML"),
@@ -126,6 +127,26 @@ def test_a_spread_without_its_numbers_is_refused(scratch: Scratch, seeds: Any) -
     scratch.write(paths.TEST_METRICS, json.dumps(metrics))
     with pytest.raises(GlyphlineError, match=r"mlp\.seeds: expected n > 1"):
         read(scratch)
+
+
+def test_a_metric_that_a_revision_did_not_measure_yet_is_that_of_its_predictions(scratch: Scratch) -> None:
+    scratch.write_results({"mlp": wrong(1, 2)})
+    scratch.write(paths.TEST_METRICS, json.dumps({"mlp": {"accuracy": 0.998}}))
+    assert read(scratch).metrics["mlp"]["balanced_accuracy"] == 0.998
+    (scratch.root / paths.predictions("mlp")).unlink()
+    with pytest.raises(GlyphlineError, match=r"mlp\.balanced_accuracy: expected a number, but it is None"):
+        read(scratch)
+
+
+@pytest.mark.parametrize("key", ["accuracy", "balanced_accuracy", "accuracy_high"])
+def test_every_metric_that_is_not_that_of_the_predictions_is_named(scratch: Scratch, key: str) -> None:
+    scratch.write_results({"mlp": wrong(1, 2)})
+    assert contradictions(read(scratch)) == []
+    metrics = json.loads((scratch.root / paths.TEST_METRICS).read_text(encoding="utf-8"))
+    metrics["mlp"][key] = 0.9999
+    scratch.write(paths.TEST_METRICS, json.dumps(metrics))
+    (said,) = contradictions(read(scratch))
+    assert said.startswith(f"metrics/test.json: mlp: {key} is 99.99 %, but metrics/predictions/mlp.csv gives 99.")
 
 
 def test_names_of_files_are_those_of_the_repository(scratch: Scratch) -> None:

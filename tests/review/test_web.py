@@ -120,7 +120,11 @@ def test_a_wide_table_scrolls_by_itself(moved: str) -> None:
 @pytest.mark.parametrize("seeds", [None, {"mlp": spread(0.975, 0.004)}])
 def test_pictures_are_drawn_with_and_without_seeds(seeds: dict[str, dict[str, float]] | None) -> None:
     changed = page(results({"mlp": wrong(range(60))}), results({"mlp": wrong(range(20))}, seeds))
-    assert [picture.section for picture in draw(changed.comparison, None)] == ["leading", "other", "classes"]
+    assert [picture.section for picture in draw(changed.comparison, None)] == [
+        "leading",
+        "balanced_accuracy",
+        "classes",
+    ]
 
 
 def test_where_nothing_moved_there_is_nothing_to_draw() -> None:

@@ -37,6 +37,15 @@ def test_a_mistake_in_the_record_of_the_data_set_is_refused_and_in_another_s_is_
     check.main()
 
 
+def test_a_leading_metric_that_is_not_measured_is_refused_with_those_that_are(write_params: Write, world: Path) -> None:
+    write_params(dataset="k49")
+    record = world / "datasets/k49.yaml"
+    record.write_text(record.read_text(encoding="utf-8").replace("balanced_accuracy", "loss"), encoding="utf-8")
+    said = r"^datasets/k49\.yaml: leading_metric: expected accuracy or balanced_accuracy, but it is 'loss'$"
+    with pytest.raises(ParamsError, match=said):
+        check.main()
+
+
 def test_git_takes_back_a_value_that_was_refused(write_params: Write, world: Path) -> None:
     """Even where the file's size and time are those of the committed one, which is all that git compares at first."""
 
