@@ -39,6 +39,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file that share a fixture of its module in one process; the others go where one is free."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        if any(each.scope == "module" for found in fixtures for each in found):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Write = Callable[..., None]
 Run = Callable[..., subprocess.CompletedProcess[str]]

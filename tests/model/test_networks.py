@@ -45,7 +45,7 @@ def names(network: Any) -> list[str]:
     return [layer.name for layer in network.layers]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_every_variant_has_as_many_parameters_as_its_layers_make(name: str) -> None:
     assert build(VARIANTS[name]).count_params() == PARAMETERS[name]
 
