@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import typing
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from glyphline import paths
 from glyphline.data.formats import SIDE
 from glyphline.data.splits import normalise
 from glyphline.errors import GlyphlineError, printable
-from glyphline.model.variant import Variant
+from glyphline.model.variant import choices
 
 if TYPE_CHECKING:
     import keras
@@ -36,22 +35,17 @@ _MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
 _MOST_OUTPUTS = 1 << 20  # numbers that a layer may make of one image; the widest of params.yaml makes 22,000
 
 
-def _keras_names(key: str) -> tuple[str, ...]:
-    """The classes that a variant's key can ask for, as Keras spells them but for upper case."""
-    return tuple(choice.replace("_", "") for choice in typing.get_args(Variant.model_fields[key].annotation))
-
-
 # What networks.build() makes models of, in lower case, by the module that Keras writes down.
 _PARTS: dict[str | None, tuple[str, ...]] = {
     "keras": ("dtypepolicy", "sequential"),
     "keras.src.models.functional": ("functional",),
-    "keras.initializers": (*_keras_names("initializer"), "ones", "zeros"),
+    "keras.initializers": (*(name.replace("_", "") for name in choices("initializer")), "ones", "zeros"),
     "keras.layers": (
         *("activation", "batchnormalization", "conv2d", "dense", "dropout", "flatten", "inputlayer", "maxpooling2d"),
         *("permute", "reshape"),
     ),
     "keras.losses": ("categoricalcrossentropy",),
-    "keras.optimizers": _keras_names("optimizer"),
+    "keras.optimizers": choices("optimizer"),
     "keras.optimizers.schedules": ("cosinedecay",),
     "keras.regularizers": ("l2",),
     None: ("__keras_tensor__",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
@@ -115,6 +115,11 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
         if self.warmup and self.schedule == "constant":
             raise ValueError("warmup belongs to a schedule of cosine, and schedule is constant")
         return self
+
+
+def choices(key: str) -> tuple[str, ...]:
+    """What a key of a variant can be, where it is one of several words."""
+    return get_args(Variant.model_fields[key].annotation)
 
 
 def check_key(key: str, value: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from glyphline.config import load_params
 from glyphline.data.splits import normalise
 from glyphline.model import networks
-from glyphline.model.variant import Variant
+from glyphline.model.variant import Variant, choices
 from tests.conftest import REPOSITORY, Labelled
 
 VARIANTS = load_params(REPOSITORY / "params.yaml").variants
@@ -163,7 +163,7 @@ def test_pooling_halves_where_it_is_asked_to(pooling: str | list[int], shapes: l
     assert table[1 + len(shapes)]["layer"] == "flatten"
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "adadelta", "adagrad", "nadam"])
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_every_optimizer_of_the_schema_exists_and_takes_the_rate(optimizer: str) -> None:
     variant = Variant.model_validate({"optimizer": optimizer, "learning_rate": 0.25, "epochs": 1})
     network = build(variant)
@@ -171,7 +171,7 @@ def test_every_optimizer_of_the_schema_exists_and_takes_the_rate(optimizer: str)
     assert float(network.optimizer.learning_rate) == 0.25
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "silu"])
+@pytest.mark.parametrize("activation", choices("activation"))
 def test_the_activation_is_that_of_every_hidden_layer_and_not_of_the_last(activation: str) -> None:
     network = build(Variant.model_validate({"filters": [2], "dense": [3], "activation": activation, "epochs": 1}))
     for name in ("convolution_1", "dense_1"):
@@ -179,7 +179,7 @@ def test_the_activation_is_that_of_every_hidden_layer_and_not_of_the_last(activa
     assert network.get_layer("probabilities").activation.__name__ == "softmax"
 
 
-@pytest.mark.parametrize("initializer", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"])
+@pytest.mark.parametrize("initializer", choices("initializer"))
 def test_the_initializer_is_that_of_every_hidden_layer(initializer: str) -> None:
     network = build(Variant.model_validate({"filters": [2], "dense": [3], "initializer": initializer, "epochs": 1}))
     for name in ("convolution_1", "dense_1"):
