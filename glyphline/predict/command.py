@@ -44,18 +44,32 @@ def predict(
     """Classify each picture and print what it is; say on the standard error which could not be read, and why.
 
     model: by default the trained network with the best validation accuracy. show: a PNG to write, of what the network
-    saw. Returns whether every picture was classified. Raises ModelError for
-    a model that cannot be used, and GlyphlineError when `show` cannot be written.
+    saw. Returns whether every picture was classified. Raises ModelError for a model that cannot be used, and
+    GlyphlineError when `show` cannot be written.
     """
     if show is not None:
         _check_show(show, files)
     model = model or inference.best_trained()
     inference.check_model(model)
-    results = [_prepared(file, with_thumbnail=show is not None) for file in files]
-    for result in results:
-        if result.error is not None:
-            print(f"{_printable(result.file)}: {result.error}", file=sys.stderr)
-    names = _classify(model, results)
+    results, ready, names = [], [], list[str]()
+    for file in files:
+        result = Classified(file)
+        results.append(result)
+        try:
+            picture = read_picture(Path(file))
+            result.prepared = prepare(picture.colours)
+        except PictureError as error:
+            result.error = str(error)
+            print(f"{_printable(file)}: {error}", file=sys.stderr)
+            continue
+        result.frames = picture.frames
+        result.thumbnail = thumbnail(picture, THUMBNAIL_SIDE) if show else None
+        ready.append((result, result.prepared.image))
+    if ready:
+        probabilities = inference.probabilities(model, np.stack([image for _, image in ready]))
+        names = class_names(model, probabilities.shape[1])
+        for (result, _), row in zip(ready, probabilities, strict=True):
+            result.probabilities = row
     if as_json:
         record = {"model": str(model), "pictures": [_for_programs(result, names) for result in results]}
         print(json.dumps(record, indent=2))
@@ -77,27 +91,6 @@ def _check_show(show: Path, files: Sequence[str]) -> None:
         raise GlyphlineError(f"{show}: --show would overwrite this picture; give it another name")
 
 
-def _prepared(file: str, with_thumbnail: bool) -> Classified:
-    try:
-        picture = read_picture(Path(file))
-        prepared = prepare(picture.colours)
-    except PictureError as error:
-        return Classified(file, error=str(error))
-    small = thumbnail(picture, THUMBNAIL_SIDE) if with_thumbnail else None
-    return Classified(file, frames=picture.frames, thumbnail=small, prepared=prepared)
-
-
-def _classify(model: Path, results: list[Classified]) -> list[str]:
-    """Fill in the probabilities of all pictures at once, and return the names of the classes."""
-    ready = [(result, result.prepared.image) for result in results if result.prepared is not None]
-    if not ready:
-        return []
-    rows = inference.probabilities(model, np.stack([image for _, image in ready]))
-    for (result, _), row in zip(ready, rows, strict=True):
-        result.probabilities = row
-    return class_names(model, rows.shape[1])
-
-
 def class_names(model: Path, count: int) -> list[str]:
     """The names of a model's `count` classes: those of the data set beside it, or in the working directory.
 
@@ -113,13 +106,9 @@ def class_names(model: Path, count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def _ranked(probabilities: NDArray[np.float32]) -> list[int]:
-    """The classes, the most probable first; the first of equals."""
-    return [int(position) for position in (-probabilities).argsort(kind="stable")]
-
-
-def _percent(probability: float) -> float:
-    return round(100 * float(probability), 2)
+def _two_best(probabilities: NDArray[np.float32]) -> list[tuple[int, float]]:
+    """The most probable class and the next, with their probabilities; the first of equals first."""
+    return [(int(best), float(probabilities[best])) for best in (-probabilities).argsort(kind="stable")[:2]]
 
 
 def _for_people(results: list[Classified], names: list[str]) -> list[str]:
@@ -129,11 +118,10 @@ def _for_people(results: list[Classified], names: list[str]) -> list[str]:
     lines = []
     for result in results:
         if result.probabilities is not None:
-            first, second = _ranked(result.probabilities)[:2]
-            confidence, other = (percent(float(result.probabilities[position]), 1) for position in (first, second))
+            (first, confidence), (second, other) = _two_best(result.probabilities)
             lines.append(
-                f"{_printable(result.file):<{widest_file}}  {names[first]:<{widest_name}}  {confidence:>7}"
-                f"  (then {names[second]}, {other})"
+                f"{_printable(result.file):<{widest_file}}  {names[first]:<{widest_name}}  {percent(confidence, 1):>7}"
+                f"  (then {names[second]}, {percent(other, 1)})"
             )
     return lines
 
@@ -141,13 +129,13 @@ def _for_people(results: list[Classified], names: list[str]) -> list[str]:
 def _for_programs(result: Classified, names: list[str]) -> dict[str, Any]:
     if result.probabilities is None or result.prepared is None:
         return {"file": result.file, "error": result.error}
-    first, second = _ranked(result.probabilities)[:2]
+    (first, confidence), (second, other) = _two_best(result.probabilities)
     return {
         "file": result.file,
         "class": names[first],
-        "confidence_percent": _percent(result.probabilities[first]),
+        "confidence_percent": round(100 * confidence, 2),
         "runner_up": names[second],
-        "runner_up_percent": _percent(result.probabilities[second]),
+        "runner_up_percent": round(100 * other, 2),
         "inverted": result.prepared.inverted,
         "thickened": result.prepared.thickened,
         "box": [round(side, 4) for side in result.prepared.box],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from glyphline.errors import PictureError
-from glyphline.predict.pixels import Floats, Mask, border, grain, resized, spread, within
+from glyphline.predict.pixels import Floats, Mask, border, deviation, resized, within
 
 # These, and those of prepare.py, were chosen on the validation split of mnist-5k, with benchmarks/user_pictures.py;
 # docs/predict.md tells what comes of it on the test set.
@@ -55,7 +56,7 @@ def find_ink(colours: Floats) -> tuple[Floats, bool]:
 
     differences = colours - resized(paper, (width, height), Image.Resampling.BILINEAR)
     ink = (differences @ best.axis - best.paper_level) / best.contrast
-    noise = spread(grain(ink))
+    noise = _noise(ink)
     if noise > MOST_NOISE:
         blur = min(noise / MOST_NOISE * UNIT_BLUR, max(height, width) / 80)
         ink = ndimage.gaussian_filter(ink, blur)
@@ -101,10 +102,15 @@ def _separate(differences: Floats) -> Separation:
     ink = light != ink_is_darker
     paper_level = float(np.median(levels[~ink])) if not ink.all() else 0.0
     contrast = float(np.median(levels[ink])) - paper_level if ink.any() else 0.0
-    noise = spread(grain(levels))
+    noise = _noise(levels)
     parts, weights = parts_of(ink, ink)
     clarity -= BORDER_INK * float((weights[parts] > 0)[border(shape)].mean())
     return Separation(axis.astype(np.float32), paper_level, contrast, noise, clarity, ink_is_darker)
+
+
+def _noise(values: NDArray[np.floating[Any]]) -> float:
+    """The standard deviation of what changes from one pixel to the next; of a drawing only the outlines do."""
+    return deviation(values - ndimage.uniform_filter(values, 3))
 
 
 def _otsu(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -21,20 +20,9 @@ def border(shape: tuple[int, ...], share: float = 0.04) -> Mask:
     return border
 
 
-def extent(occupied: Mask, axis: int) -> tuple[int, int]:
-    """The first occupied position and the one after the last, seen along an axis."""
-    positions = np.flatnonzero(occupied.any(axis=axis))
-    return int(positions[0]), int(positions[-1]) + 1
-
-
-def spread(values: NDArray[np.floating[Any]]) -> float:
+def deviation(values: NDArray[np.floating[Any]]) -> float:
     """The standard deviation that normal noise of this median absolute deviation has."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
-
-
-def grain(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """What changes from one pixel to the next in (height, width): the noise, and of a drawing only the outlines."""
-    return np.asarray(values - ndimage.uniform_filter(values, 3))
 
 
 def within(width: int, height: int, side: int, enlarge: bool = False) -> tuple[int, int]:

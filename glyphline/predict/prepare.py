@@ -12,7 +12,7 @@ from scipy import ndimage
 from glyphline.data.formats import SIDE
 from glyphline.errors import PictureError
 from glyphline.predict.ink import find_ink, parts_of
-from glyphline.predict.pixels import Floats, Mask, extent, resized, spread, within
+from glyphline.predict.pixels import Floats, Mask, deviation, resized, within
 
 BOX_SIDE = 20  # the square that MNIST's digits are fitted into, pixels
 CENTRE = 14  # where the centres of mass of MNIST's digits round to, counting pixels from 0
@@ -50,7 +50,8 @@ def prepare(colours: Floats) -> Prepared:
     ink, inverted = find_ink(colours)
     glyph = _glyph(ink)
     height, width = glyph.shape
-    (top, bottom), (left, right) = extent(glyph, axis=1), extent(glyph, axis=0)
+    rows, columns = (np.flatnonzero(glyph.any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
     side = max(bottom - top, right - left)
     if side < SMALLEST_SIDE:
         raise PictureError("what is drawn in it is too small to be read; cut the picture to the glyph")
@@ -74,7 +75,7 @@ def prepare(colours: Floats) -> Prepared:
 def _glyph(ink: Floats) -> Mask:
     """Where the glyph is, among the ink: specks, and what hangs on the edges of the picture, left out."""
     paper = ink[ink < 0.5]
-    threshold = float(np.clip(PAPER_NOISE * spread(paper), LEAST_INK, 0.5)) if paper.size else 0.5
+    threshold = float(np.clip(PAPER_NOISE * deviation(paper), LEAST_INK, 0.5)) if paper.size else 0.5
     parts, weights = parts_of(ink > threshold, ink > 0.5)
     if not weights.any():
         raise PictureError("nothing is drawn in it, or too faintly to be read")
