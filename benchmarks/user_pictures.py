@@ -27,7 +27,7 @@ from scipy import ndimage
 from glyphline import paths
 from glyphline.data.formats import SIDE
 from glyphline.errors import PictureError
-from glyphline.model.inference import check_model, probabilities
+from glyphline.model.inference import best_trained, check_model, probabilities
 from glyphline.predict.prepare import prepare
 from glyphline.predict.read import read_picture
 
@@ -257,7 +257,7 @@ def after(path: Path) -> Digit | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=paths.model("small_l2"), help="default: %(default)s")
+    parser.add_argument("--model", type=Path, help="default: the one in models/ with the best validation accuracy")
     parser.add_argument(
         "--data", type=Path, default=paths.RAW_TEST, help="npz with images and labels (default: %(default)s)"
     )
@@ -274,13 +274,14 @@ def main() -> None:
     if arguments.examples:
         write_examples(digits, arguments.examples, arguments.seed)
         return
-    check_model(arguments.model)
+    model = arguments.model or best_trained()
+    check_model(model)
 
     def right(inputs: Sequence[Digit | None]) -> int:
         """How many are classified right; a refused picture is not."""
         shown = [np.zeros((SIDE, SIDE), np.uint8) if image is None else image for image in inputs]
         read = np.array([image is not None for image in inputs])
-        return int((read & (probabilities(arguments.model, np.stack(shown)).argmax(axis=1) == labels)).sum())
+        return int((read & (probabilities(model, np.stack(shown)).argmax(axis=1) == labels)).sum())
 
     untouched = right(list(digits))
     totals = np.zeros(4, int)

@@ -1,7 +1,9 @@
 """Keras' own layers and optimizers, computed in fewer passes over memory.
 
-Only the network that is given changes, and only how it computes. Its classes stay Keras' own, so that a saved one needs
-nothing of ours to load. What each piece saves is in docs/results.md, measured by benchmarks/fused.py.
+Each function here replaces one method of the objects that it is given, of those alone, by one that computes the same up
+to rounding; tests/model/test_kernels.py compares the two. Classes, weights and optimizer state stay Keras' own: a saved
+network needs nothing of Glyphline to load. What each function saves is in docs/results.md, measured by
+benchmarks/kernels.py.
 """
 
 from __future__ import annotations
@@ -40,7 +42,10 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
 
 
 def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
-    """The same layer, trained with one kernel where Keras takes several. Prediction is Keras' as well."""
+    """Replace `call` in training: TensorFlow's fused kernel, where Keras takes mean, variance and output one by one.
+
+    Prediction stays Keras'.
+    """
     import keras
     import tensorflow as tf
 
@@ -61,9 +66,10 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
 
 
 def wide_convolution(layer: keras.layers.Conv2D) -> None:
-    """The same layer, the gradient of its filter from a matrix product for each place in it.
+    """Replace `convolution_op`: the gradient of the filter is a matrix product for each of its height x width places.
 
-    With many channels in bfloat16 that is faster than TensorFlow's own kernel, with few it is slower.
+    With many channels in bfloat16 that is faster than TensorFlow's own kernel, with few it is slower. The output and
+    the gradient of the inputs stay TensorFlow's. For convolutions of stride 1 without padding.
     """
     import tensorflow as tf
 
@@ -92,9 +98,9 @@ def wide_convolution(layer: keras.layers.Conv2D) -> None:
 
 
 def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
-    """The same two layers, with bias and ReLU after the maximum.
+    """Replace both layers' `call`: bias and ReLU come after the maximum, on a quarter of the values.
 
-    A quarter of the values is left there, and since both preserve order the second layer gives what it did.
+    Both preserve order, so that the pooling gives what it did: max(relu(x + b)) = relu(max(x) + b).
     """
     import keras
     import tensorflow as tf
@@ -109,7 +115,7 @@ def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooli
 
 
 def adam(optimizer: keras.optimizers.Adam) -> None:
-    """The same Adam (or AdamW), its update one pass over a variable where Keras makes a dozen."""
+    """Replace `update_step` of Adam or AdamW: one pass over a variable where Keras makes a dozen."""
     import tensorflow as tf
 
     def update_step(gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
@@ -132,7 +138,7 @@ def adam(optimizer: keras.optimizers.Adam) -> None:
 
 
 def rmsprop(optimizer: keras.optimizers.RMSprop) -> None:
-    """The same RMSprop, without momentum and not centred, its update one pass over a variable as well."""
+    """Replace `update_step` of an RMSprop without momentum and not centred: one pass over a variable as well."""
     import tensorflow as tf
 
     unused: dict[int, tf.Variable] = {}  # the kernel notes each step as momentum, of which it carries nothing over
