@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter
 
 from glyphline import paths
 from glyphline.data.formats import IMAGES_MAGIC, LABELS_MAGIC, SIDE
-from glyphline.figures import kana_font_path
+from glyphline.figures.style import kana_font_path
 
 GLYPH_PIXELS = 22  # height of the printed kana
 LARGEST_SHIFT = 3  # pixels

@@ -122,7 +122,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     for variant, table in tables.items():
         print(f"{variant}:\n\n{experiments.to_markdown(table)}\n")
     if arguments.figure:
-        from glyphline.figures import save
+        from glyphline.figures.style import save
         from glyphline.figures.sweep import sweep
 
         save(

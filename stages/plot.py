@@ -1,86 +1,113 @@
-"""Draw each variant, all variants side by side, the data and the search. The test images stay shut."""
+"""Draw each variant, all variants side by side, the data and the search, without opening the test set."""
+
+from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from glyphline import figures, paths, stage
+from glyphline import paths, stage
+from glyphline.figures import architecture, comparison, data, learning, mistakes, search
+from glyphline.figures.style import Picture, save
+
+if TYPE_CHECKING:
+    import optuna
 
 
 def main() -> None:
-    card = _read_json(paths.DATASET_CARD)
-    test = _read_json(paths.TEST_METRICS)
-    train = {variant: _read_json(paths.train_metrics(variant)) for variant in test}
+    card, test = read_json(paths.DATASET_CARD), read_json(paths.TEST_METRICS)
+    train = {variant: read_json(paths.train_metrics(variant)) for variant in test}
     histories = {variant: pd.read_csv(paths.history(variant)) for variant in test}
-    best_epochs = {variant: int(train[variant]["best_epoch"]) for variant in test}
-
-    for variant, metrics in test.items():
-        folder = paths.PLOTS / variant
-        curves = figures.curves(histories[variant], best_epochs[variant], variant, card["title"])
-        figures.save(curves, folder / "curves.png")
-        layers = pd.read_csv(paths.layers(variant))
-        figures.save(figures.network(layers, variant, card["title"]), folder / "network.png")
-        draw_mistakes(variant, metrics["n"], card, folder)
-
-    # Both say what further seeds gave, where there are any.
-    comparison = pd.DataFrame.from_dict({name: train[name] | test[name] for name in test}, orient="index")
-    against_cost = figures.accuracy_vs_cost(comparison, card["title"], card["leading_metric"])
-    figures.save(against_cost, paths.PLOTS / "accuracy_vs_cost.png")
-    figures.save(figures.overfitting(histories, best_epochs, card["title"]), paths.PLOTS / "overfitting.png")
-    draw_data(card, paths.PLOTS / "data")
+    for variant in test:
+        write(of_variant(variant, test[variant]["n"], histories[variant], train[variant]["best_epoch"], card), variant)
+    write(of_all(test, train, histories, card))
+    write(of_data(card), "data")
     if paths.TUNED in test:
-        draw_search(card["title"], paths.PLOTS / "search")
+        write(of_search(card["title"]), "search")
     print(f"{paths.PLOTS}: figures of {len(test)} variants and of {card['title']}")
 
 
-def draw_mistakes(variant: str, n: int, card: dict[str, Any], folder: Path) -> None:
-    """confusion.png and errors.png of a variant that was judged on `n` test images."""
-    evaluation = paths.EVALUATION / variant
+def write(pictures: Mapping[str, Picture], folder: str = "") -> None:
+    """Each picture as <its name>.png. The report shows the files of a folder in the order of their names."""
+    for name, picture in pictures.items():
+        save(picture, paths.PLOTS / folder / f"{name}.png")
+
+
+def of_variant(
+    variant: str, n: int, history: pd.DataFrame, best_epoch: int, card: dict[str, Any]
+) -> dict[str, Picture]:
+    """What is drawn of each variant, which was judged on `n` test images."""
+    dataset, class_names, evaluation = card["title"], card["class_names"], paths.EVALUATION / variant
     counts = pd.read_csv(evaluation / "confusion.csv", index_col="true").to_numpy(np.int64)
-    confusion = figures.confusion(counts, card["class_names"], variant, card["title"])
-    figures.save(confusion, folder / "confusion.png")
     with np.load(evaluation / "worst_errors.npz") as worst:
-        gallery = figures.worst_errors(
+        errors = mistakes.worst_errors(
             worst["images"],
             worst["labels"],
             worst["probabilities"],
-            card["class_names"],
+            class_names,
             errors=int(counts.sum() - np.trace(counts)),
             n=n,
             variant=variant,
-            dataset=card["title"],
+            dataset=dataset,
         )
-    figures.save(gallery, folder / "errors.png")
+    return {
+        "confusion": mistakes.confusion(counts, class_names, variant, dataset),
+        "curves": learning.curves(history, best_epoch, variant, dataset),
+        "errors": errors,
+        "network": architecture.network(pd.read_csv(paths.layers(variant)), variant, dataset),
+    }
 
 
-def draw_data(card: dict[str, Any], folder: Path) -> None:
-    """examples.png and balance.png. How many test images each class has comes from the table of recalls."""
-    class_names = card["class_names"]
+def of_all(
+    test: dict[str, Any], train: dict[str, Any], histories: dict[str, pd.DataFrame], card: dict[str, Any]
+) -> dict[str, Picture]:
+    """What is drawn of all variants together."""
+    # Both metrics say what further seeds gave, where there are any.
+    table = pd.DataFrame.from_dict({name: train[name] | test[name] for name in test}, orient="index")
+    best_epochs = {variant: train[variant]["best_epoch"] for variant in test}
+    return {
+        "accuracy_vs_cost": comparison.accuracy_vs_cost(table, card["title"], card["leading_metric"]),
+        "overfitting": comparison.overfitting(histories, best_epochs, card["title"]),
+    }
+
+
+def of_data(card: dict[str, Any]) -> dict[str, Picture]:
+    """What is drawn of the data. How many test images each class has comes from the table of recalls."""
+    dataset, class_names = card["title"], card["class_names"]
     with np.load(paths.RAW_TRAIN) as raw:
         images, labels = raw["images"], raw["labels"]
     per_class = pd.read_csv(paths.PER_CLASS, dtype={"class": str}, keep_default_na=False)
     test_counts = per_class[per_class["variant"] == per_class["variant"].iloc[0]]["n"].to_numpy()
-    figures.save(figures.examples(images, labels, class_names, card["title"]), folder / "examples.png")
     train_counts = np.bincount(labels, minlength=len(class_names))
-    figures.save(figures.balance(train_counts, test_counts, class_names, card["title"]), folder / "balance.png")
+    return {
+        "balance": data.balance(train_counts, test_counts, class_names, dataset),
+        "examples": data.examples(images, labels, class_names, dataset),
+    }
 
 
-def draw_search(dataset: str, folder: Path) -> None:
-    """history.png, importances.png and coordinates.png of the search that found `tuned`."""
-    study = figures.search_study(pd.read_csv(paths.TRIALS), _read_json(paths.SPACE))
-    for name, draw, shows in (
-        ("history", figures.search_history, "Validation accuracy of each trial, and the best so far"),
-        ("importances", figures.search_importances, "How much each searched parameter matters to validation accuracy"),
-        ("coordinates", figures.search_coordinates, "What each trial drew, a line from parameter to parameter"),
-    ):
-        figures.save(draw(study, dataset), folder / f"{name}.png", f"{shows}: the table above has the numbers.")
+def of_search(dataset: str) -> dict[str, Picture]:
+    """What is drawn of the search that found `tuned`."""
+    study = read_study()
+    return {
+        "coordinates": search.coordinates(study, dataset),
+        "history": search.history(study, dataset),
+        "importances": search.importances(study, dataset),
+    }
 
 
-def _read_json(path: Path) -> Any:
+def read_study() -> optuna.Study:
+    """The trials of the search."""
+    # As text: a whole column decides what pandas reads a cell as.
+    trials = pd.read_csv(paths.TRIALS, dtype=str, keep_default_na=False)
+    return search.study_of(trials, read_json(paths.SPACE))
+
+
+def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from glyphline.data.records import Dataset
     from tests.pipeline.conftest import Clone
 
@@ -164,3 +166,25 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
             shutil.rmtree(folder, ignore_errors=True)  # another process failed in it
             build(folder)
     return Clone(folder / "clone")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every stage has run, made up (tests/finished.py). To be copied, not to be written to."""
+    from tests.finished import finish
+
+    root = tmp_path_factory.mktemp("small_run")
+    finish(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, for all tests of a module."""
+    from tests import browser as chromium
+
+    executable = chromium.find_browser()
+    if executable is None:
+        pytest.skip(f"none of {', '.join(chromium.NAMES)} is on the path")
+    with chromium.running(executable) as running:
+        yield running

@@ -19,6 +19,7 @@ from glyphline.figures.style import (
     MARGIN,
     QUIET,
     WIDTH,
+    Picture,
     axes_at,
     new_figure,
     styled,
@@ -48,10 +49,11 @@ COLOURS = {
     "probabilities": "#4DB898",
 }
 OTHER = "#BBBBBB"
+ARROW = {"arrowstyle": "-|>,head_length=0.25,head_width=0.12", "color": QUIET, "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
 
 
 @styled
-def network(layers: pd.DataFrame, variant: str, dataset: str) -> Figure:
+def network(layers: pd.DataFrame, variant: str, dataset: str) -> Picture:
     """The layers from the input down, each with its output shape, parameters and multiply-adds.
 
     layers: a row a layer, the input first; columns layer, output_shape ("24 x 24 x 64", channels last), parameters
@@ -71,17 +73,22 @@ def network(layers: pd.DataFrame, variant: str, dataset: str) -> Figure:
     ):
         write(figure, left, HEAD, name, ha=alignment, size=8, color=QUIET)
     axes = axes_at(figure, 0, 0, WIDTH, figure.get_figheight(), bare=True)
-    shapes = [_sides(shape) for shape in layers["output_shape"]]
+    shapes = [[int(side) for side in str(shape).split("x")] for shape in layers["output_shape"]]
     tallest = max((sides[0] for sides in shapes if len(sides) > 1), default=1)
     previous_bottom = None
     for row, (layer, sides) in enumerate(zip(layers.itertuples(index=False), shapes, strict=True)):
         middle = HEAD + 0.3 + (row + 0.5) * ROW
         height = 0.08 + (0.24 * sides[0] / tallest if len(sides) > 1 else 0)
-        _draw_block(axes, middle, height, _length(sides[-1]), _colour(str(layer.layer)))
+        length = min(2.2, 0.1 + 0.5 * math.log10(max(sides[-1], 1)))
+        colour = next((colour for word, colour in COLOURS.items() if word in str(layer.layer)), OTHER)
+        _draw_block(axes, middle, height, length, colour)
         if previous_bottom is not None:
-            _draw_arrow(axes, previous_bottom + 0.03, middle - height / 2 - OBLIQUE[1] - 0.02)
+            end, start = middle - height / 2 - OBLIQUE[1] - 0.02, previous_bottom + 0.03
+            axes.annotate("", (BLOCKS, end), (BLOCKS, start), arrowprops=ARROW)
         previous_bottom = middle + height / 2
-        write(figure, NAMES, middle, _label(str(layer.layer)), weight="bold")
+        # What belongs to the layer just above it does not repeat that one's name.
+        name = re.sub(r"^(convolution|dense)_\d+_", "", str(layer.layer)).replace("_", " ")
+        write(figure, NAMES, middle, name, weight="bold")
         write(figure, SHAPES, middle, " \N{MULTIPLICATION SIGN} ".join(f"{side:,}" for side in sides))
         _write_count(figure, axes, (PARAMETERS, middle), int(str(layer.parameters)), parameters)
         _write_count(figure, axes, (MULTIPLY_ADDS, middle), int(str(layer.multiply_adds)), multiply_adds)
@@ -90,24 +97,15 @@ def network(layers: pd.DataFrame, variant: str, dataset: str) -> Figure:
     write(figure, NAMES, middle, "total", weight="bold")
     write(figure, PARAMETERS, middle, f"{parameters:,}", ha="right", weight="bold")
     write(figure, MULTIPLY_ADDS, middle, f"{multiply_adds:,}", ha="right", weight="bold")
-    return figure
-
-
-def _label(layer: str) -> str:
-    """The layer's name in words; what belongs to the layer just above it does not repeat that one's name."""
-    return re.sub(r"^(convolution|dense)_\d+_", "", layer).replace("_", " ")
-
-
-def _sides(shape: object) -> list[int]:
-    return [int(side) for side in str(shape).split("x")]
-
-
-def _length(channels: int) -> float:
-    return min(2.2, 0.1 + 0.5 * math.log10(max(channels, 1)))
-
-
-def _colour(layer: str) -> str:
-    return next((colour for word, colour in COLOURS.items() if word in layer), OTHER)
+    chain = ", ".join(
+        f"{str(layer).replace('_', ' ')} {' by '.join(map(str, sides))}"
+        for layer, sides in zip(layers["layer"], shapes, strict=True)
+    )
+    alt = (
+        f"The layers of {variant} from the input down, with their output shapes: {chain}. {parameters:,} parameters "
+        f"and {multiply_adds:,} multiply-adds for one image."
+    )
+    return Picture(figure, "The network", alt)
 
 
 def _draw_block(axes: Axes, middle: float, height: float, length: float, colour: str) -> None:
@@ -130,21 +128,6 @@ def _draw_block(axes: Axes, middle: float, height: float, length: float, colour:
     for strength, corners in faces:
         tint = [1 - strength * (1 - part) for part in to_rgb(colour)]
         axes.add_patch(Polygon(corners, facecolor=tint, edgecolor=QUIET, linewidth=0.7, joinstyle="round"))
-
-
-def _draw_arrow(axes: Axes, start: float, end: float) -> None:
-    axes.annotate(
-        "",
-        (BLOCKS, end),
-        (BLOCKS, start),
-        arrowprops={
-            "arrowstyle": "-|>,head_length=0.25,head_width=0.12",
-            "color": QUIET,
-            "lw": 0.9,
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
-    )
 
 
 def _write_count(figure: Figure, axes: Axes, place: tuple[float, float], count: int, total: int) -> None:

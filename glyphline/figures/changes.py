@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from glyphline.evaluation.numbers import percent, points, signed
+from glyphline.evaluation.numbers import percent, plural, points, signed
 from glyphline.figures.style import (
     DPI,
     HEAD,
@@ -21,6 +20,7 @@ from glyphline.figures.style import (
     RIGHT,
     WIDTH,
     WRONG,
+    Picture,
     axes_at,
     mosaic,
     new_figure,
@@ -34,6 +34,7 @@ BELOW = 0.28  # of a row: how far the interval of the seeds stands below that of
 LARGEST_CELL = 0.5  # inches
 SMALLEST_CELL = 0.24  # inches; smaller ones hold no number
 COLUMNS = 8  # of the gallery, at most
+NAMED = 3  # images that the alt text of the gallery names
 GAIN_AND_LOSS = LinearSegmentedColormap.from_list("gain and loss", [WRONG, "white", RIGHT])
 
 
@@ -61,23 +62,24 @@ class Row:
 class Flip:
     """A test image that was right before and wrong after, or the other way round.
 
-    image: (height, width) uint8. before, after: the predicted class. sureties: their probabilities, None where unknown.
+    image: (height, width) uint8. before, after: the predicted class. probabilities: theirs, None where unknown.
     """
 
     image: NDArray[np.uint8]
     before: str
     after: str
-    sureties: tuple[float, float] | None
+    probabilities: tuple[float, float] | None
 
 
 @styled
-def differences(rows: Sequence[Row], metric: str, dataset: str) -> Figure:
+def differences(rows: Sequence[Row], metric: str, dataset: str) -> Picture:
     """The difference of each variant with its 95 % interval, and of the means over its seeds where it has several."""
     names, verdicts = widest([row.name for row in rows], 8) + 0.15, widest([row.verdict for row in rows], 9, "bold")
     numbers = widest([points(row.images.difference) for row in rows], 9)
     several = " Dots: the same images; diamonds: means over the seeds." if any(row.seeds for row in rows) else ""
+    title = f"Difference in test {metric.replace('_', ' ')}"
     figure = new_figure(
-        f"Difference in test {metric.replace('_', ' ')}",
+        title,
         f"{dataset}. Bars: 95 % intervals, of each variant by itself.{several}",
         HEAD + ROW * len(rows) + 0.6,
     )
@@ -99,7 +101,9 @@ def differences(rows: Sequence[Row], metric: str, dataset: str) -> Figure:
     axes.grid(False, axis="y")
     axes.margins(x=0.05)
     axes.set_xlabel("after minus before, percentage points")
-    return figure
+    told = [f"{row.name} {points(row.images.difference)}, {row.verdict}" for row in rows]
+    alt = f"{title}, after minus before, in percentage points with 95 % intervals: {'; '.join(told)}."
+    return Picture(figure, title, alt)
 
 
 def _draw_interval(axes: Axes, interval: Interval, place: float, colour: str, mark: str) -> None:
@@ -111,7 +115,7 @@ def _draw_interval(axes: Axes, interval: Interval, place: float, colour: str, ma
 @styled
 def class_changes(
     variants: Sequence[str], class_names: Sequence[str], net: NDArray[np.int64], sizes: NDArray[np.int64], dataset: str
-) -> Figure:
+) -> Picture:
     """How the recall of each class changed: a row for each variant, a column for each class.
 
     net: (variants, classes) images gained less images lost. sizes: (classes,) test images of each class.
@@ -123,8 +127,9 @@ def class_changes(
     above, height = (labels if upright else 0.15) + 0.1, min(cell, ROW) if cell < SMALLEST_CELL else ROW
     height = max(height, 0.2)
     top = HEAD - 0.2 + above
+    title = "Classes that moved"
     figure = new_figure(
-        "Classes that moved",
+        title,
         f"{dataset}. Test images gained less images lost. Blue: a gain, orange: a loss; deepest at 5 % of the class.",
         top + height * len(variants) + 0.3,
     )
@@ -145,13 +150,24 @@ def class_changes(
         for (row, column), text in words.items():
             colour = "white" if abs(shares[row, column]) > 3.5 else INK
             axes.text(column, row, text, ha="center", va="center_baseline", size=size, color=colour)
-    return figure
+    sums = [f"{name} {signed(int(row.sum()))}" for name, row in zip(variants, net, strict=True)]
+    alt = (
+        "Test images gained less images lost, a row for each variant and a column for each class that moved. In sum: "
+        f"{', '.join(sums)}."
+    )
+    return Picture(figure, title, alt)
 
 
 @styled
-def flips(shown: Sequence[Flip], count: int, title: str, dataset: str) -> Figure:
+def flips(shown: Sequence[Flip], count: int, title: str, dataset: str) -> Picture:
     """A gallery of test images whose predictions changed; those shown are the first of `count`."""
-    words = [(f"{flip.before} → {flip.after}", _sureties(flip)) for flip in shown]
+    words = [
+        (
+            f"{flip.before} → {flip.after}",
+            f"{100 * flip.probabilities[0]:.0f} → {percent(flip.probabilities[1], 0)}" if flip.probabilities else "",
+        )
+        for flip in shown
+    ]
     widest_word = max(widest([above for above, _ in words], 9), widest([below for _, below in words], 7))
     tile, room = 60 / DPI, WIDTH - 2 * MARGIN  # 28 pixels and a frame of 1, twice as large
     columns = max(1, min(COLUMNS, int(room / (max(tile, widest_word) + 0.1))))
@@ -172,8 +188,6 @@ def flips(shown: Sequence[Flip], count: int, title: str, dataset: str) -> Figure
     for (x, y), (above, below) in zip(centres, words, strict=True):
         write(figure, x, y + tile / 2 + 0.11, above, size=9, ha="center", color=INK)
         write(figure, x, y + tile / 2 + 0.27, below, size=7, ha="center", color=QUIET)
-    return figure
-
-
-def _sureties(flip: Flip) -> str:
-    return "" if flip.sureties is None else f"{100 * flip.sureties[0]:.0f} → {percent(flip.sureties[1], 0)}"
+    taken = [f"{flip.before} and now {flip.after}" for flip in shown[:NAMED]]
+    alt = f"{title}: {plural(count, 'test image')}. The first were taken for {', '.join(taken)}."
+    return Picture(figure, title, alt)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from glyphline.evaluation.numbers import short, signed
+from glyphline.evaluation.numbers import percent, short, signed
 from glyphline.figures.learning import draw_curves, number_epochs, write_legend
 from glyphline.figures.style import (
     FAINT,
@@ -24,6 +24,7 @@ from glyphline.figures.style import (
     TEST,
     VALIDATION,
     WIDTH,
+    Picture,
     axes_at,
     new_figure,
     styled,
@@ -36,7 +37,7 @@ SMALLEST_LOSS = 1e-6  # histories keep six decimals, and a logarithm needs more 
 
 
 @styled
-def accuracy_vs_cost(variants: pd.DataFrame, dataset: str, metric: str = "accuracy") -> Figure:
+def accuracy_vs_cost(variants: pd.DataFrame, dataset: str, metric: str = "accuracy") -> Picture:
     """Test accuracy with its 95 % interval against the number of parameters and of multiply-adds.
 
     variants: a row a variant, its name the index; columns <metric>, <metric>_low, <metric>_high (fractions),
@@ -59,7 +60,13 @@ def accuracy_vs_cost(variants: pd.DataFrame, dataset: str, metric: str = "accura
         top = HEAD - 0.25 + position * (above + height + 0.5) + above
         _draw_cost(figure, variants, metric, cost, (left, top, width, height)).set_xlabel(name)
         write(figure, MARGIN, top - above + 0.25, f"test {metric_name}, %, by {name}", weight="bold")
-    return figure
+    by_size = variants.sort_values("parameters", kind="stable")[metric]
+    alt = (
+        f"Two charts of test {metric_name} with its 95 % interval, against the number of parameters and against "
+        "multiply-adds for one image. From the fewest parameters to the most: "
+        f"{', '.join(f'{variant} {percent(value)}' for variant, value in by_size.items())}."
+    )
+    return Picture(figure, "What accuracy costs", alt)
 
 
 def _draw_cost(
@@ -120,7 +127,7 @@ def keep_apart(places: NDArray[np.float64], gap: float, width: float) -> NDArray
 
 
 @styled
-def overfitting(histories: Mapping[str, pd.DataFrame], best_epochs: Mapping[str, int], dataset: str) -> Figure:
+def overfitting(histories: Mapping[str, pd.DataFrame], best_epochs: Mapping[str, int], dataset: str) -> Picture:
     """Train and validation loss of every variant on the same scales, and how far they are apart in the end.
 
     histories: by variant, as `curves` takes them. best_epochs: by variant, the one with the lowest validation loss.
@@ -154,7 +161,14 @@ def overfitting(histories: Mapping[str, pd.DataFrame], best_epochs: Mapping[str,
     first.yaxis.set_major_locator(LogLocator(subs=(1,) if highest > 30 * lowest else (1, 2, 5)))
     write_legend(figure, first)
     _draw_gaps(figure, histories, best_epochs, gaps_top)
-    return figure
+    gaps = {name: float((each["validation_loss"] - each["loss"]).iloc[-1]) for name, each in histories.items()}
+    most, least = max(gaps, key=gaps.__getitem__), min(gaps, key=gaps.__getitem__)
+    alt = (
+        "Line charts of train and validation loss over the epochs, one for each variant, and below them the distance "
+        f"of the two. At the last epoch it is largest for {most}, {signed(gaps[most], 3)} nats, and smallest for "
+        f"{least}, {signed(gaps[least], 3)} nats."
+    )
+    return Picture(figure, "Overfitting", alt)
 
 
 def _draw_losses(axes: Axes, history: pd.DataFrame, best_epoch: int) -> None:

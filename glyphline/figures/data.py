@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from glyphline.evaluation.numbers import plural
 from glyphline.figures.style import (
     DPI,
     HEAD,
@@ -17,6 +17,7 @@ from glyphline.figures.style import (
     TEST,
     TRAIN,
     WIDTH,
+    Picture,
     axes_at,
     mosaic,
     new_figure,
@@ -29,7 +30,7 @@ FEW = 16  # classes; more stand in several columns, in smaller pictures
 
 
 @styled
-def examples(images: NDArray[np.uint8], labels: NDArray[np.uint8], class_names: Sequence[str], dataset: str) -> Figure:
+def examples(images: NDArray[np.uint8], labels: NDArray[np.uint8], class_names: Sequence[str], dataset: str) -> Picture:
     """A row of examples of each class, spread evenly over the order of the data.
 
     images: (n, height, width) uint8, 0-255. labels: (n,) uint8.
@@ -52,15 +53,16 @@ def examples(images: NDArray[np.uint8], labels: NDArray[np.uint8], class_names: 
         block, row = divmod(index, rows)
         left, middle = MARGIN + block * (width + 0.25), HEAD + (row + 0.5) * (tile + gap)
         write(figure, left + name_width - 0.12, middle, name, ha="right")
-        positions = spread(np.flatnonzero(labels == index), each)
+        positions = evenly_spaced(np.flatnonzero(labels == index), each)
         shown.extend(positions.tolist())
         centres.extend((left + name_width + (column + 0.5) * pitch, middle) for column in range(len(positions)))
     axes = axes_at(figure, MARGIN, HEAD, WIDTH - 2 * MARGIN, rows * (tile + gap), bare=True)
     mosaic(axes, images[shown], np.array(centres).reshape(-1, 2), tile)
-    return figure
+    alt = f"Training images, several of each of the {len(class_names)} classes: {', '.join(class_names)}."
+    return Picture(figure, "Examples of each class", alt)
 
 
-def spread(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+def evenly_spaced(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     """At most `most` of the positions, evenly spaced."""
     if len(positions) <= most:
         return positions
@@ -70,7 +72,7 @@ def spread(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 @styled
 def balance(
     train_counts: NDArray[np.int64], test_counts: NDArray[np.int64], class_names: Sequence[str], dataset: str
-) -> Figure:
+) -> Picture:
     """How many images of each class the training and the test data have: (classes,) integers each."""
     fewest, most = int(train_counts.min()), int(train_counts.max())
     title = f"From {fewest:,} to {most:,} training images" if fewest < most else f"{most:,} training images"
@@ -106,4 +108,12 @@ def balance(
         axes.axvline(equal, color=QUIET, linewidth=0.9, linestyle=(0, (3, 3)))
         write(figure, left, top - 0.38, f"{name}: {counts.sum():,}", weight="bold")
         write(figure, left, top - 0.17, f"dashed: equal shares, {equal:,.0f}", size=8, color=QUIET)
-    return figure
+    rare, frequent = int(test_counts.argmin()), int(test_counts.argmax())
+    of_test = (
+        f"{plural(int(test_counts[frequent]), 'image')} of each class"
+        if test_counts[rare] == test_counts[frequent]
+        else f"from {plural(int(test_counts[rare]), 'image')} ({class_names[rare]}) to {test_counts[frequent]:,} "
+        f"({class_names[frequent]}) of a class"
+    )
+    alt = f"Bar charts of how many images of each class there are. {title} of each class; the test set has {of_test}."
+    return Picture(figure, "Images of each class", alt)

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from glyphline.evaluation.numbers import plural, signed
 from glyphline.figures.style import (
     HEAD,
     INK,
@@ -14,6 +15,7 @@ from glyphline.figures.style import (
     TRAIN,
     VALIDATION,
     WIDTH,
+    Picture,
     axes_at,
     epoch_ticks,
     new_figure,
@@ -26,7 +28,7 @@ TRAIN_LINE, VALIDATION_LINE, BEST_LINE = "train", "validation", "best epoch"
 
 
 @styled
-def curves(history: pd.DataFrame, best_epoch: int, variant: str, dataset: str) -> Figure:
+def curves(history: pd.DataFrame, best_epoch: int, variant: str, dataset: str) -> Picture:
     """Train and validation loss and accuracy after each epoch.
 
     history: a row an epoch, columns epoch (from 1), loss, accuracy, validation_loss, validation_accuracy (fractions).
@@ -63,7 +65,13 @@ def curves(history: pd.DataFrame, best_epoch: int, variant: str, dataset: str) -
     loss = figure.axes[0]
     loss.set_ylim(0, 1.05 * loss.get_ylim()[1])
     write_legend(figure, loss)
-    return figure
+    last = history.iloc[-1]
+    alt = (
+        f"Two line charts of {variant}, loss and accuracy after each of {plural(len(history), 'epoch')}, each with a "
+        f"line for train and one for validation. Validation loss is lowest after epoch {best_epoch}. At the last epoch "
+        f"it is {signed(last['validation_loss'] - last['loss'], 3)} nats from train loss."
+    )
+    return Picture(figure, "Loss and accuracy over the epochs", alt)
 
 
 def write_legend(figure: Figure, axes: Axes) -> None:

@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap, PowerNorm, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from glyphline.evaluation.numbers import percent
+from glyphline.evaluation.numbers import listed, percent, plural
 from glyphline.figures.style import (
     DPI,
     HEAD,
@@ -23,6 +23,7 @@ from glyphline.figures.style import (
     RIGHT,
     WIDTH,
     WRONG,
+    Picture,
     axes_at,
     mosaic,
     new_figure,
@@ -38,6 +39,7 @@ Matrix = NDArray[np.float64]
 
 ERRORS = ListedColormap(colormaps["Oranges"](np.linspace(0.08, 0.9, 256)))
 FREQUENT = 18  # confusions that are listed where cells hold no number
+NAMED = 3  # confusions and errors that the alt text names
 TOTALS = 0.7  # inches to the right of a matrix for the totals of its rows
 
 
@@ -49,7 +51,7 @@ def row_normalised(counts: NDArray[np.int64]) -> Matrix:
 
 
 @styled
-def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: str, dataset: str) -> Figure:
+def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: str, dataset: str) -> Picture:
     """The confusion matrix, raw and row-normalised, with colour for the errors alone.
 
     counts: (classes, classes) integers, a row for each true class, a column for each predicted one. Where there are
@@ -64,8 +66,9 @@ def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: st
     upright = labels > cell + 0.1
     above = 0.45 + (labels if upright else 0.2)
     step = above + side + 0.3
-    frequent = most_frequent(counts) if cell < SMALLEST_CELL else []
-    below = 0.6 + 0.22 * -(-len(frequent) // 3) if frequent else 0.0
+    frequent = most_frequent(counts)
+    listed_below = frequent if cell < SMALLEST_CELL else []
+    below = 0.6 + 0.22 * -(-len(listed_below) // 3) if listed_below else 0.0
 
     figure = new_figure(
         f"{variant}: {n - int(np.trace(counts)):,} of {n:,} test images in the wrong class",
@@ -89,8 +92,18 @@ def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: st
             _draw_scale(figure, left + side - 2, top - above + 0.06, norm, decimals)
         if not beside:
             _write_totals(axes, total, [f"{value:,.{decimals}f}" for value in totals])
-    _write_frequent(figure, figure.get_figheight() - below, frequent, counts, class_names)
-    return figure
+    if listed_below:
+        _write_frequent(figure, figure.get_figheight() - below, listed_below, counts, class_names)
+    named = [
+        f"{class_names[true]} taken for {class_names[taken]} ({plural(int(counts[true, taken]), 'time')})"
+        for true, taken in frequent[:NAMED]
+    ]
+    alt = (
+        f"Confusion matrix of {variant}, in images and in percent of the true class, a row for each true class and a "
+        f"column for each predicted one: {n - int(np.trace(counts)):,} of {plural(n, 'test image')} wrong"
+        f"{f', most often {listed(named)}' if named else ''}."
+    )
+    return Picture(figure, "Confusion matrix", alt)
 
 
 def most_frequent(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -166,8 +179,6 @@ def _write_frequent(
     counts: NDArray[np.int64],
     class_names: Sequence[str],
 ) -> None:
-    if not frequent:
-        return
     write(figure, MARGIN, top + 0.12, "most frequent confusions, true → predicted", weight="bold")
     shares = row_normalised(counts)
     rows = -(-len(frequent) // 3)
@@ -191,7 +202,7 @@ def worst_errors(
     n: int,
     variant: str,
     dataset: str,
-) -> Figure:
+) -> Picture:
     """A gallery of wrongly classified test images, each with its true and its predicted class.
 
     images: (shown, height, width) uint8, 0-255. labels: (shown,) true classes. probabilities: (shown, classes)
@@ -206,10 +217,11 @@ def worst_errors(
     else:
         title = f"{variant}: all {errors:,} errors on {n:,} test images, the most confident first"
     subtitle = f"{dataset}. Above: the true class; below: the class it was taken for, and with which probability."
+    caption = "The worst errors"
     if not shown:
         figure = new_figure(title, dataset, HEAD + 1)
         write(figure, WIDTH / 2, HEAD + 0.3, "no errors", size=14, color=QUIET, ha="center")
-        return figure
+        return Picture(figure, caption, f"No pictures: {variant} classifies every test image right.")
     true = [class_names[label] for label in labels]
     taken = [
         f"{class_names[label]}  {percent(row[label], 1)}" for label, row in zip(predicted, probabilities, strict=True)
@@ -229,4 +241,12 @@ def worst_errors(
     for (x, y), above, below in zip(centres, true, taken, strict=True):
         write(figure, x, y - tile / 2 - 0.1, above, ha="center", color=RIGHT)
         write(figure, x, y + tile / 2 + 0.1, below, ha="center", color=WRONG)
-    return figure
+    first = [
+        f"{class_names[label]} taken for {class_names[row.argmax()]} with {percent(row.max(), 1)}"
+        for label, row in zip(labels[:NAMED], probabilities, strict=False)
+    ]
+    alt = (
+        f"Test images that {variant} takes for another class, the most confident errors first, each with its true "
+        f"class above and the predicted one below. The first: {listed(first)}."
+    )
+    return Picture(figure, caption, alt)

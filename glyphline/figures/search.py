@@ -13,7 +13,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from glyphline.figures.style import DPI, FAINT, HEAD, INK, MARGIN, QUIET, WIDTH, new_figure, styled, write
+from glyphline.evaluation.numbers import percent, plural
+from glyphline.figures.style import (
+    DPI,
+    FAINT,
+    HEAD,
+    INK,
+    MARGIN,
+    QUIET,
+    WIDTH,
+    Picture,
+    new_figure,
+    styled,
+    write,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -25,92 +38,103 @@ SEED = 0  # of the forest that tells the importances
 ACCURACY = "validation accuracy"
 
 
-def search_study(trials: pd.DataFrame, space: Mapping[str, str]) -> optuna.Study:
+def study_of(trials: pd.DataFrame, space: Mapping[str, str]) -> optuna.Study:
     """The trials that ended well, as an Optuna study in memory.
 
-    trials: as in metrics/search/trials.csv. space: by column, the parameter's distribution as Optuna's JSON.
+    trials: metrics/search/trials.csv, its cells as text, "" for an empty one. space: by column, the parameter's
+    distribution as Optuna's JSON.
     """
     import optuna
-    from optuna.distributions import CategoricalDistribution, IntDistribution, json_to_distribution
+    from optuna.distributions import json_to_distribution
 
     distributions = {name: json_to_distribution(text) for name, text in space.items()}
-
-    def value_of(cell: Any, distribution: BaseDistribution) -> Any:
-        if isinstance(distribution, CategoricalDistribution):
-            return next(choice for choice in distribution.choices if str(choice) == str(cell))
-        return int(cell) if isinstance(distribution, IntDistribution) else float(cell)
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for _, row in trials[trials["state"] != "failed"].iterrows():
-        drawn = {name: value_of(row[name], each) for name, each in distributions.items() if pd.notna(row[name])}
+        drawn = {name: _value(row[name], each) for name, each in distributions.items() if row[name]}
         study.add_trial(
             optuna.trial.create_trial(
                 params=drawn,
                 distributions={name: distributions[name] for name in drawn},
-                value=row["validation_accuracy"],
+                value=float(row["validation_accuracy"]),
             )
         )
     return study
 
 
-def search_history(study: optuna.Study, dataset: str) -> Figure:
+def _value(cell: str, distribution: BaseDistribution) -> Any:
+    """What a trial drew from a distribution, of which a table has this text."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        # A column of a table has one type: beside 0.25, a choice of 0 is written as 0.0.
+        wholes = {str(float(choice)): choice for choice in distribution.choices if type(choice) is int}
+        return (wholes | {str(choice): choice for choice in distribution.choices})[cell]
+    return int(cell) if isinstance(distribution, IntDistribution) else float(cell)
+
+
+def history(study: optuna.Study, dataset: str) -> Picture:
     """Each trial's validation accuracy, and the best so far."""
     from optuna.visualization import matplotlib as optuna_figures
 
+    def draw() -> tuple[Axes, str]:
+        axes = optuna_figures.plot_optimization_history(study, target_name=ACCURACY)
+        return axes, f"The best of {plural(len(study.trials), 'trial')} has {percent(study.best_value)}"
+
     return _dressed(
-        lambda: optuna_figures.plot_optimization_history(study, target_name=ACCURACY),
-        "The search: trial by trial",
-        f"{dataset}. Highest validation accuracy over the epochs of each trial.",
+        draw, "History", "trial by trial", "Highest validation accuracy over the epochs of each trial", dataset
     )
 
 
-def search_importances(study: optuna.Study, dataset: str) -> Figure:
+def importances(study: optuna.Study, dataset: str) -> Picture:
     """How much of the variance of the validation accuracy each parameter explains (fANOVA)."""
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as optuna_figures
 
-    def draw() -> Axes:
+    def draw() -> tuple[Axes, str]:
         if len({trial.value for trial in study.trials}) < 2:
             raise ValueError("it takes two trials of different accuracy")  # Optuna calls all parameters as important
         evaluator = FanovaImportanceEvaluator(seed=SEED)
-        return optuna_figures.plot_param_importances(study, evaluator=evaluator, target_name=ACCURACY)
+        axes = optuna_figures.plot_param_importances(study, evaluator=evaluator, target_name=ACCURACY)
+        upwards = [label.get_text() for label in axes.get_yticklabels()]
+        return axes, f"From the largest share to the smallest: {', '.join(reversed(upwards))}"
 
-    return _dressed(
-        draw,
-        "The search: which parameters matter",
-        f"{dataset}. Share of the variance of the validation accuracy (fANOVA), over all trials.",
-    )
+    what = "Share of the variance of the validation accuracy (fANOVA), over all trials"
+    return _dressed(draw, "Importances", "which parameters matter", what, dataset)
 
 
-def search_coordinates(study: optuna.Study, dataset: str) -> Figure:
+def coordinates(study: optuna.Study, dataset: str) -> Picture:
     """What each trial drew, a line a trial, the darker the more accurate."""
     from optuna.visualization import matplotlib as optuna_figures
 
-    parameters = list(dict.fromkeys(name for trial in study.trials for name in trial.params))[:MOST_AXES]
-    return _dressed(
-        lambda: optuna_figures.plot_parallel_coordinate(study, params=parameters, target_name=ACCURACY),
-        "The search: what the trials drew",
-        f"{dataset}. A line a trial, the darker the higher its validation accuracy.",
-    )
+    def draw() -> tuple[Axes, str]:
+        parameters = list(dict.fromkeys(name for trial in study.trials for name in trial.params))[:MOST_AXES]
+        axes = optuna_figures.plot_parallel_coordinate(study, params=parameters, target_name=ACCURACY)
+        drawn = ", ".join(f"{name} {value}" for name, value in study.best_params.items())
+        return axes, f"The best of {plural(len(study.trials), 'trial')} drew {drawn}"
+
+    what = "A line a trial, the darker the higher its validation accuracy"
+    return _dressed(draw, "Coordinates", "what the trials drew", what, dataset)
 
 
 @styled
-def _dressed(draw: Callable[[], Axes], title: str, subtitle: str) -> Figure:
-    """Optuna's picture under our headline, or under it why there is none."""
+def _dressed(draw: Callable[[], tuple[Axes, str]], caption: str, name: str, what: str, dataset: str) -> Picture:
+    """Optuna's picture under our headline, or under it why there is none. draw: it, and its finding in words."""
     from matplotlib import pyplot
 
+    title, subtitle = f"The search: {name}", f"{dataset}. {what}."
     pyplot.switch_backend("Agg")
     # Optuna sets a style of its own, and draws into whatever figure pyplot makes: ours comes back after it.
     with mpl.rc_context({"figure.figsize": (WIDTH, HEIGHT), "figure.dpi": DPI}):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that these figures are experimental, and may change
-                axes = draw()
+                axes, finding = draw()
         except (ValueError, RuntimeError) as error:  # too few trials, or all of one accuracy
             figure = new_figure(title, subtitle, 1.5)
-            write(figure, MARGIN, 1.1, f"There is nothing to draw: {error}", color=QUIET)
-            return figure
+            reason = f"There is nothing to draw: {error}"
+            write(figure, MARGIN, 1.1, reason, color=QUIET)
+            return Picture(figure, caption, f"{what}. {reason}")
         finally:
             pyplot.close("all")
     drawn = axes.get_figure()
@@ -118,7 +142,7 @@ def _dressed(draw: Callable[[], Axes], title: str, subtitle: str) -> Figure:
     _restyle(drawn)
     for text, top, size, weight, colour in ((title, 0.3, 13, "bold", INK), (subtitle, 0.58, 9, "normal", QUIET)):
         write(drawn, MARGIN, top, text, size=size, weight=weight, color=colour)
-    return drawn
+    return Picture(drawn, caption, f"{what}. {finding}.")
 
 
 def _restyle(figure: Figure) -> None:

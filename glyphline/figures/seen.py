@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -21,6 +20,7 @@ from glyphline.figures.style import (
     QUIET,
     RIGHT,
     WIDTH,
+    Picture,
     axes_at,
     new_figure,
     styled,
@@ -50,7 +50,7 @@ class Seen:
 
 
 @styled
-def what_the_network_saw(pictures: Sequence[Seen], class_names: Sequence[str], model: str, count: int) -> Figure:
+def what_the_network_saw(pictures: Sequence[Seen], class_names: Sequence[str], model: str, count: int) -> Picture:
     """Each picture beside the 28x28 pixels that were made of it and the probabilities of the classes.
 
     Of more than BARS classes, the most probable are drawn. count: how many pictures were classified; those given are
@@ -70,13 +70,19 @@ def what_the_network_saw(pictures: Sequence[Seen], class_names: Sequence[str], m
     for position, seen in enumerate(pictures):
         row, column = divmod(position, COLUMNS)
         left, top = MARGIN + column * pitch, HEAD + row * ROW
-        write(figure, left, top, _shortened(seen.name, pitch - 2 * GAP), color=QUIET)
+        name = seen.name
+        while len(name) > 2 and widest([name], 9) > pitch - 2 * GAP:
+            name = "…" + name[2:]
+        write(figure, left, top, name, color=QUIET)
         _draw_image(axes, seen.picture, left, top + 0.15)
         _draw_image(axes, np.repeat(seen.image[..., np.newaxis], 3, axis=2), left + TILE + GAP, top + 0.15)
         bars = left + 2 * (TILE + GAP)
         width = left + pitch - 2 * GAP - bars
         _draw_bars(axes, seen.probabilities, class_names, left=bars, width=width, top=top + 0.15)
-    return figure
+    best = [(seen.name, int(seen.probabilities.argmax()), float(seen.probabilities.max())) for seen in pictures]
+    taken = [f"{name} for {class_names[label]} with {percent(probability, 1)}" for name, label, probability in best]
+    alt = f"Each picture, the pixels that {model} was shown and its probabilities. It takes {', '.join(taken)}."
+    return Picture(figure, f"What {model} saw", alt)
 
 
 def _draw_image(axes: Axes, image: NDArray[np.uint8], left: float, top: float) -> None:
@@ -125,11 +131,3 @@ def _draw_bars(
             color=colour,
             ha="center",
         )
-
-
-def _shortened(name: str, width: float) -> str:
-    """A name, its beginning left out where it would be wider than so many inches."""
-    shown = name
-    while len(shown) > 2 and widest([shown], 9) > width:
-        shown = "…" + shown[2:]
-    return shown

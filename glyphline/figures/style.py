@@ -5,11 +5,12 @@ Places and sizes are in inches from the top left corner of the figure: automatic
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import io
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -65,10 +66,19 @@ _BASE = {
 }
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A figure, its caption, and what it shows in words for those who do not see it."""
+
+    figure: Figure
+    caption: str
+    alt: str
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """matplotlib's defaults with this module's on top, and afterwards whatever was set before."""
-    _register_japanese_font()
+    _register_kana_font()
     with matplotlib_style.context(["default", _BASE]):
         yield
 
@@ -83,28 +93,37 @@ def kana_font_path() -> Path:
 
 
 @functools.cache
-def _register_japanese_font() -> None:
+def _register_kana_font() -> None:
     font_manager.fontManager.addfont(kana_font_path())
     # It comes in one weight. Without this, matplotlib takes it for bold text too, and complains each time.
-    font_manager.fontManager.ttflist.append(dataclasses.replace(font_manager.fontManager.ttflist[-1], weight=700))
+    font_manager.fontManager.ttflist.append(replace(font_manager.fontManager.ttflist[-1], weight=700))
 
 
-def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
     """Make `draw` run within house_style()."""
 
     @functools.wraps(draw)
-    def draw_in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+    def draw_in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Picture:
         with house_style():
             return draw(*args, **kwargs)
 
     return draw_in_style
 
 
-def save(figure: Figure, path: Path, description: str | None = None) -> None:
-    """Write the figure as a PNG that may carry a description, its folder made if need be. Equal ones: equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def to_png(picture: Picture) -> bytes:
+    """The picture as a PNG with its caption as Title and its alt text as Description. Equal pictures: equal bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Software": None, "Title": picture.caption, "Description": picture.alt}
     with house_style():  # ticks are made when they are drawn
-        figure.savefig(path, format="png", metadata={"Software": None, "Description": description})
+        picture.figure.savefig(buffer, format="png", metadata=metadata)
+    return buffer.getvalue()
+
+
+def save(picture: Picture, path: Path) -> None:
+    """Write `to_png` to a file, its folder made if need be."""
+    png = to_png(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png)
 
 
 def new_figure(title: str, subtitle: str, height: float) -> Figure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from glyphline.evaluation.numbers import percent
 from glyphline.figures.style import (
@@ -14,6 +13,7 @@ from glyphline.figures.style import (
     QUIET,
     TEST,
     WIDTH,
+    Picture,
     axes_at,
     new_figure,
     styled,
@@ -26,7 +26,7 @@ BETWEEN = 0.75  # inches between the variants
 
 
 @styled
-def sweep(tables: Mapping[str, pd.DataFrame], swept: Mapping[str, list[str]]) -> Figure:
+def sweep(tables: Mapping[str, pd.DataFrame], swept: Mapping[str, list[str]]) -> Picture:
     """Test accuracy with its 95 % interval, a line for each experiment, the variants below each other.
 
     tables: by variant; a row an experiment, columns accuracy, accuracy_low, accuracy_high (fractions) and the swept
@@ -65,4 +65,10 @@ def sweep(tables: Mapping[str, pd.DataFrame], swept: Mapping[str, list[str]]) ->
         top += height + BETWEEN
     if first is not None:
         axes.set_xlabel("test accuracy, %")
-    return figure
+    scores = [
+        f"{variant} with {label} {percent(accuracy)}"
+        for variant, table in tables.items()
+        for label, accuracy in zip(labels[variant], table["accuracy"], strict=True)
+    ]
+    alt = f"Test accuracy of each experiment with its 95 % interval: {', '.join(scores)}."
+    return Picture(figure, "Test accuracy over the sweep", alt)

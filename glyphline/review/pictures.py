@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.significance import Verdict
 from glyphline.figures.changes import Interval, Row, class_changes, differences, flips
+from glyphline.figures.style import Picture
 from glyphline.review.changed import Changed
 from glyphline.review.compare import Comparison, VariantReview
 
 MOST_SHOWN = 32  # images of one gallery
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure, the section of the page that it belongs to, and its words for those who do not see it."""
+def draw(comparison: Comparison, changed: Changed | None) -> Iterator[tuple[str, Picture]]:
+    """The differences, the classes that moved, and the images that changed where they are on this machine.
 
-    section: str
-    figure: Figure
-    alternative: str
-
-
-def draw(comparison: Comparison, changed: Changed | None) -> Iterator[Picture]:
-    """The differences, the classes that moved, and the images that changed where they are on this machine."""
+    Each with the key of the section of the page that it belongs to.
+    """
     moved = [review for review in comparison.variants if review.moves]
     if not moved:
         return
@@ -35,13 +28,15 @@ def draw(comparison: Comparison, changed: Changed | None) -> Iterator[Picture]:
     dataset = record.title if record else comparison.after.dataset
     for metric in METRICS:
         section = "leading" if metric == comparison.leading_metric else metric
-        words = f"A dot and its interval for each variant that moved: the same numbers as in the table of {metric}."
         rows = [row for review in moved if (row := _row(review, metric))]
-        yield Picture(section, differences(rows, metric, dataset), words.replace("_", " "))
-    yield Picture("classes", _class_changes(moved, dataset), "Images gained less images lost, by variant and class.")
+        yield section, differences(rows, metric, dataset)
+    yield "classes", _class_changes(moved, dataset)
     if changed:
         for review in moved:
-            yield from _galleries(changed, review.name, dataset)
+            lost, gained = changed.flips(review.name)
+            for found, what in ((lost, "right before, wrong after"), (gained, "wrong before, right after")):
+                if found:
+                    yield "images", flips(found[:MOST_SHOWN], len(found), f"{review.name}: {what}", dataset)
 
 
 def _row(review: VariantReview, metric: str) -> Row | None:
@@ -53,7 +48,7 @@ def _row(review: VariantReview, metric: str) -> Row | None:
     return Row(review.name, str(change.verdict), change.verdict in (Verdict.BETTER, Verdict.WORSE), images, seeds)
 
 
-def _class_changes(moved: Sequence[VariantReview], dataset: str) -> Figure:
+def _class_changes(moved: Sequence[VariantReview], dataset: str) -> Picture:
     classes = sorted({(move.label, move.name, move.n) for review in moved for move in review.moves})
     columns = {label: column for column, (label, _, _) in enumerate(classes)}
     net = np.zeros((len(moved), len(classes)), np.int64)
@@ -62,12 +57,3 @@ def _class_changes(moved: Sequence[VariantReview], dataset: str) -> Figure:
             net[row, columns[move.label]] = move.gained - move.lost
     names, sizes = [name for _, name, _ in classes], np.array([n for _, _, n in classes])
     return class_changes([review.name for review in moved], names, net, sizes, dataset)
-
-
-def _galleries(changed: Changed, variant: str, dataset: str) -> Iterator[Picture]:
-    for found, what in zip(
-        changed.flips(variant), ("right before, wrong after", "wrong before, right after"), strict=True
-    ):
-        if found:
-            figure = flips(found[:MOST_SHOWN], len(found), f"{variant}: {what}", dataset)
-            yield Picture("images", figure, f"Test images that {variant} got {what}, each with its classes.")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from glyphline.errors import GlyphlineError
-from glyphline.figures.style import house_style
+from glyphline.figures.style import Picture, to_png
+from glyphline.report.html import Embedded, embed, environment
 from glyphline.review.changed import find_changed
 from glyphline.review.page import Page, Section
-from glyphline.review.pictures import Picture, draw
+from glyphline.review.pictures import draw
 
 IMAGES = Section("images", "Test images that changed", "", folded=True)
-
-
-@dataclass(frozen=True)
-class Inline:
-    """A PNG as base64 text, its words, and its size in pixels."""
-
-    data: str
-    alternative: str
-    width: int
-    height: int
 
 
 def write(page: Page, path: Path) -> None:
@@ -46,20 +32,17 @@ def write(page: Page, path: Path) -> None:
         raise GlyphlineError(f"{path}: the page cannot be written: {error.strerror}") from None
 
 
-def to_html(page: Page, pictures: Iterable[Picture]) -> str:
-    """The page as HTML. Its Markdown is read without HTML in it, so nothing that a file says becomes markup."""
-    inline: dict[str, list[Inline]] = {}
-    for picture in pictures:
-        inline.setdefault(picture.section, []).append(_inline(picture))
+def to_html(page: Page, pictures: Iterable[tuple[str, Picture]]) -> str:
+    """The page as HTML. Its Markdown is read without HTML in it, so nothing that a file says becomes markup.
+
+    pictures: each with the key of its section.
+    """
+    embedded: dict[str, list[Embedded]] = {}
+    for section, picture in pictures:
+        embedded.setdefault(section, []).append(embed(to_png(picture)))
     *sections, how_to_read = page.sections
-    sections += [IMAGES, how_to_read] if IMAGES.key in inline else [how_to_read]
-    template = Environment(
-        loader=PackageLoader("glyphline.review", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("page.html.j2")
+    sections += [IMAGES, how_to_read] if IMAGES.key in embedded else [how_to_read]
+    template = environment("glyphline.review").get_template("page.html.j2")
     return template.render(
         page=page,
         sections=[
@@ -67,7 +50,7 @@ def to_html(page: Page, pictures: Iterable[Picture]) -> str:
                 "title": section.title,
                 "folded": section.folded,
                 "body": _body(section),
-                "pictures": inline.get(section.key, []),
+                "pictures": embedded.get(section.key, []),
             }
             for section in sections
         ],
@@ -80,15 +63,3 @@ def _body(section: Section) -> Markup:
     scroll = Markup('<div class="scroll" role="region" tabindex="0" aria-label="{}">').format(section.title)
     html = html.replace("<table>", f"{scroll}<table>").replace("</table>", "</table></div>")
     return Markup(html.replace("<strong>▼", '<strong class="worse">▼'))
-
-
-def _inline(picture: Picture) -> Inline:
-    width, height = (int(side) for side in picture.figure.bbox.size)
-    return Inline(base64.b64encode(_png(picture.figure)).decode("ascii"), picture.alternative, width, height)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    with house_style():  # ticks are made when they are drawn
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

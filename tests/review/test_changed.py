@@ -49,7 +49,7 @@ def test_changed_images_come_from_the_cache_with_both_predictions_and_their_prob
     lost, gained = changed.flips("mlp")
     assert [(flip.before, flip.after) for flip in lost] == [("3", "4")]
     assert np.array_equal(lost[0].image, IMAGES[3])
-    assert lost[0].sureties == pytest.approx((0.8, 0.8))
+    assert lost[0].probabilities == pytest.approx((0.8, 0.8))
     assert [(flip.before, flip.after) for flip in gained] == [("6", "5")] * 2
     assert all(np.array_equal(flip.image, IMAGES[position]) for flip, position in zip(gained, (5, 15), strict=True))
 
@@ -57,10 +57,10 @@ def test_changed_images_come_from_the_cache_with_both_predictions_and_their_prob
 def test_galleries_are_drawn_for_what_changed(two_runs: Scratch) -> None:
     changed = found(two_runs)
     assert changed is not None
-    galleries = [picture for picture in draw(changed.comparison, changed) if picture.section == "images"]
-    assert [picture.alternative.split(", each")[0] for picture in galleries] == [
-        "Test images that mlp got right before, wrong after",
-        "Test images that mlp got wrong before, right after",
+    galleries = [picture for section, picture in draw(changed.comparison, changed) if section == "images"]
+    assert [picture.alt for picture in galleries] == [
+        "mlp: right before, wrong after: 1 test image. The first were taken for 3 and now 4.",
+        "mlp: wrong before, right after: 2 test images. The first were taken for 6 and now 5, 6 and now 5.",
     ]
 
 
@@ -69,7 +69,7 @@ def test_probabilities_of_other_predictions_are_left_out(two_runs: Scratch) -> N
     changed = found(two_runs)
     assert changed is not None
     (lost, _) = changed.flips("mlp")
-    assert [(flip.after, flip.sureties) for flip in lost] == [("5", None)]
+    assert [(flip.after, flip.probabilities) for flip in lost] == [("5", None)]
 
 
 def test_without_the_data_there_are_no_images_and_no_error(two_runs: Scratch) -> None:
@@ -85,7 +85,7 @@ def test_test_images_in_the_working_tree_will_do_if_they_are_the_ones(two_runs: 
     (two_runs.root / paths.RAW_TEST).write_bytes(content)
     changed = found(two_runs)
     assert changed is not None
-    assert changed.flips("mlp")[0][0].sureties is None
+    assert changed.flips("mlp")[0][0].probabilities is None
     (two_runs.root / paths.RAW_TEST).write_bytes(content[:-1] + b"?")
     assert found(two_runs) is None
 

@@ -1,80 +1,105 @@
-"""The search in pictures and in the report."""
+"""The search in pictures."""
 
 from __future__ import annotations
 
-import contextlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from optuna.distributions import distribution_to_json
+from optuna.trial import TrialState
 
-from glyphline import figures, paths
-from glyphline.report.page import render
-from glyphline.report.pictures import description
-from glyphline.report.results import read_results
+from glyphline import paths
+from glyphline.figures import search, style
 from glyphline.search.settings import Search
-from glyphline.search.space import distributions
-from tests.finished import SEARCH, finish
+from glyphline.search.space import distributions, suggest
+from glyphline.search.table import trials_table
+from stages import plot
+from tests.finished import SEARCH
 
-DRAW = (figures.search_history, figures.search_importances, figures.search_coordinates)
-SPACE = {name: distribution_to_json(each) for name, each in distributions(Search.model_validate(SEARCH).space).items()}
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run with one variant and the winner of a search of four trials, one of which failed."""
-    root = tmp_path_factory.mktemp("searched") / "run"
-    finish(root, errors={"small": 60, "tuned": 20})
-    return root
+DRAW = (search.history, search.importances, search.coordinates)
 
 
-def texts(figure: Figure) -> str:
-    found = [text.get_text() for text in figure.texts]
-    for axes in figure.axes:
+@pytest.fixture
+def study(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
+    """That of the small run, of four trials, one of which failed."""
+    monkeypatch.chdir(small_run)
+    return plot.read_study()
+
+
+def texts(picture: style.Picture) -> str:
+    found = [text.get_text() for text in picture.figure.texts]
+    for axes in picture.figure.axes:
         found += [label.get_text() for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels()]
     return " ".join(found)
 
 
-def test_plot_draws_the_search_and_each_picture_says_what_it_shows(searched: Path) -> None:
-    pictures = sorted((searched / "plots/search").iterdir())
-    assert [path.name for path in pictures] == ["coordinates.png", "history.png", "importances.png"]
-    assert all(": the table above has the numbers." in (description(path) or "") for path in pictures)
-
-
-def test_the_report_has_every_trial_and_the_winner_s_parameters(searched: Path) -> None:
-    with contextlib.chdir(searched):
-        page = render(read_results())
-    table = page[page.index('id="trials-caption"') : page.index("</table>", page.index('id="trials-caption"'))]
-    assert "4 trials, chosen by their accuracy on the validation split" in table
-    assert table.count('<th scope="row"') == 4
-    assert "diverged in epoch 2" in table
-    tuned = page[page.index('id="variant-tuned"') :]
-    assert "dense_dropout" in tuned
-    assert "0.375" in tuned
-
-
-def test_the_figures_show_the_trials_that_ended_well(searched: Path) -> None:
-    study = figures.search_study(pd.read_csv(searched / paths.TRIALS), SPACE)
+def test_the_figures_show_the_trials_that_ended_well(study: optuna.Study) -> None:
     assert [trial.value for trial in study.trials] == [0.5, 0.75, 0.625]
     assert study.trials[0].params == {"dense_count": 1, "dense_1": 32, "activation": "tanh"}
-    drawn = [draw(study, "Digits") for draw in DRAW]
-    assert "dense_count" in texts(drawn[1])
-    assert "activation" in texts(drawn[2])
+    history, importances, coordinates = (draw(study, "Digits") for draw in DRAW)
+    assert "The best of 3 trials has 75.00 %." in history.alt
+    assert "dense_count" in texts(importances)
+    [axes] = importances.figure.axes
+    shares = [patch.get_window_extent().width for patch in axes.patches]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    by_share = [name for _, name in sorted(zip(shares, names, strict=True), reverse=True)]
+    assert importances.alt.endswith(f": {', '.join(by_share)}.")
+    assert "activation" in texts(coordinates)
+    assert "drew dense_count 2, dense_1 8, dense_2 32, activation relu." in coordinates.alt
+
+
+SPACES: list[dict[str, Any]] = [
+    {"dense_dropout": {"choices": [0, 0.25]}},
+    {"dense": {"count": {"low": 1, "high": 2}, "each": {"choices": [32, 64]}}},
+    {"learning_rate": {"choices": [0.1, 1e-05, 0.0003]}, "batch_normalization": {"choices": [True, False]}},
+    {"filters": {"choices": [[32, 64], []]}, "pooling": {"choices": ["each", "none", [1]]}},
+    {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+]
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_what_was_drawn_comes_back_from_the_table(
+    space: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    searched = Search.model_validate(SEARCH | {"space": space}).space
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    for number in range(12):
+        trial = study.ask()
+        suggest(trial, searched)
+        trial.report(number / 12, 1)
+        study.tell(trial, number / 12, TrialState.COMPLETE)
+    for path in (paths.TRIALS, paths.SPACE):
+        path.parent.mkdir(parents=True)
+    trials_table(study, 12, searched, {}).to_csv(paths.TRIALS, index=False)
+    found = {name: distribution_to_json(each) for name, each in distributions(searched).items()}
+    paths.SPACE.write_text(json.dumps(found), encoding="utf-8")
+    read = plot.read_study()
+    assert [trial.params for trial in read.trials] == [trial.params for trial in study.trials]
+    assert all(
+        type(a) is type(b)
+        for one, other in zip(read.trials, study.trials, strict=True)
+        for a, b in zip(one.params.values(), other.params.values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("draw", DRAW)
-def test_the_same_trials_give_the_same_bytes(draw: object, searched: Path, tmp_path: Path) -> None:
-    assert callable(draw)
-    for name in ("a", "b"):
-        study = figures.search_study(pd.read_csv(searched / paths.TRIALS), SPACE)
-        figures.save(draw(study, "Digits"), tmp_path / f"{name}.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+def test_the_same_trials_give_the_same_bytes(draw: Callable[..., style.Picture], study: optuna.Study) -> None:
+    assert style.to_png(draw(study, "Digits")) == style.to_png(draw(plot.read_study(), "Digits"))
 
 
-def test_a_search_with_too_few_trials_for_a_picture_says_so(searched: Path) -> None:
-    one = pd.read_csv(searched / paths.TRIALS).head(1)
-    assert "There is nothing to draw" in texts(figures.search_importances(figures.search_study(one, SPACE), "Digits"))
+def test_a_search_with_too_few_trials_for_a_picture_says_so(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small_run)
+    space = json.loads(paths.SPACE.read_text(encoding="utf-8"))
+    one = pd.read_csv(paths.TRIALS, dtype=str, keep_default_na=False).head(1)
+    picture = search.importances(search.study_of(one, space), "Digits")
+    assert "There is nothing to draw" in texts(picture)
+    assert "There is nothing to draw" in picture.alt
     for draw in DRAW:
-        assert isinstance(draw(figures.search_study(one.head(0), SPACE), "Digits"), Figure)
+        style.to_png(draw(search.study_of(one.head(0), space), "Digits"))
