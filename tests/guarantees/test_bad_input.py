@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests import fuzzing
 from tests.conftest import REPOSITORY
+from tests.pipeline.conftest import Clone
 
 
 @pytest.mark.parametrize(("target", "cases"), [("idx", 2000), ("npz", 1000), ("picture", 1000), ("params", 300)])
@@ -35,6 +37,26 @@ def test_no_library_adds_words_of_its_own(target: str, content: bytes, tmp_path:
     assert content not in fuzzing.TARGETS[target].seeds.values()
     with fuzzing.Tester(fuzzing.TARGETS[target], tmp_path).ready() as check:
         check(content)
+
+
+def test_a_name_out_of_params_yaml_is_no_part_of_a_command(finished: Clone, tmp_path: Path) -> None:
+    clone = finished.copy(tmp_path / "clone")
+    params, lock = clone.root / "params.yaml", clone.root / "dvc.lock"
+    before = hashlib.md5(params.read_bytes()).hexdigest()
+    text = params.read_text(encoding="utf-8")
+    assert "\n  mlp:\n" in text
+    params.write_text(text.replace("\n  mlp:\n", "\n  'x;touch PWNED;:':\n"), encoding="utf-8")
+    forged = lock.read_text(encoding="utf-8").replace(before, hashlib.md5(params.read_bytes()).hexdigest())
+    lock.write_text(forged, encoding="utf-8")
+    result = clone.dvc("repro", check=False)
+    assert "Stage 'check' didn't change" in result.stdout, "the digest in dvc.lock says that params.yaml was checked"
+    assert result.returncode != 0
+    assert not list(clone.root.rglob("PWNED"))
+    said = [line for line in result.stdout.splitlines() if line.startswith("params.yaml: ")]
+    assert said == [
+        "params.yaml: variants.x;touch PWNED;:: a variant's name is a lower-case letter, then lower-case "
+        "letters, digits and _"
+    ]
 
 
 @pytest.mark.long

@@ -21,21 +21,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-STAGE = "GLYPHLINE_AUDIT_STAGE"  # tells the processes that a stage starts which stage they belong to
 ROOT = Path.cwd()
 
 READ, WRITTEN, PARAMETERS = "read", "written", "parameters"
 
 told: set[tuple[str, str]] = set()
 here = types.SimpleNamespace(log=None, loading=False)  # this process' file, and whether load_params is at work
-
-
-def stage_of(arguments: Sequence[str]) -> str | None:
-    """`train@mlp` for `python -m stages.train mlp`, as DVC calls it."""
-    for position, argument in enumerate(arguments):
-        if argument.startswith("stages."):
-            return "@".join([argument.removeprefix("stages."), *arguments[position + 1 :]])
-    return None
 
 
 def inside(path: Any) -> str | None:
@@ -179,10 +170,9 @@ class Watcher(importlib.abc.MetaPathFinder):
 def begin() -> None:
     if "GLYPHLINE_AUDIT" not in os.environ:
         return
-    stage = os.environ.get(STAGE) or stage_of(sys.orig_argv)
+    stage = os.environ.get("DVC_STAGE")  # which DVC sets, and the processes that a stage starts inherit
     if stage is None:
         return  # DVC itself
-    os.environ[STAGE] = stage
     sys.meta_path.insert(0, Watcher())
     folder = Path(os.environ["GLYPHLINE_AUDIT"]) / stage
     folder.mkdir(exist_ok=True)
