@@ -93,7 +93,7 @@ class Page:
         yield Section(
             "packages", "Packages that changed", tables.of_changes(comparison.packages, "package"), folded=True
         )
-        yield Section("costs", tables.title_of_costs(comparison), tables.of_costs(comparison), folded=True)
+        yield Section("costs", *tables.of_costs(comparison), folded=True)
         yield Section("reading", "How to read this", HOW_TO_READ, folded=True)
 
 

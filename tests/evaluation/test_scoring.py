@@ -53,19 +53,20 @@ def test_scores_are_those_worked_out_by_hand() -> None:
 
 
 def test_scores_are_plain_numbers_that_json_can_hold() -> None:
-    metrics = scoring.score(*random_case(1))
-    assert list(metrics) == [
-        "accuracy",
-        "accuracy_low",
-        "accuracy_high",
-        "balanced_accuracy",
-        "balanced_accuracy_low",
-        "balanced_accuracy_high",
-        "loss",
-        "calibration_error",
-        "n",
-    ]
-    assert {type(value) for value in metrics.values()} == {float, int}
+    scores = scoring.score(*random_case(1))
+    of_metrics = [f"{name}{end}" for name in metrics.METRICS for end in ("", "_low", "_high")]
+    assert list(scores) == [*of_metrics, "loss", "calibration_error", "n"]
+    assert {type(value) for value in scores.values()} == {float, int}
+
+
+@pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=str)
+def test_a_metric_is_a_fraction_within_its_interval_and_its_test_agrees_with_it(metric: metrics.Metric) -> None:
+    (labels, before), (_, after) = random_case(1), random_case(2)
+    (value, low, high), (other, _, _) = (metric.score(labels, each.argmax(axis=1)) for each in (before, after))
+    assert 0 <= low < value < high <= 1
+    paired = metric.compare(labels, before.argmax(axis=1), after.argmax(axis=1))
+    assert paired.difference == pytest.approx(other - value)
+    assert 0 < paired.p_value <= 1
 
 
 @pytest.mark.parametrize("seed", range(5))

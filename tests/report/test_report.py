@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from glyphline.config import parse_params
 from glyphline.evaluation import significance
+from glyphline.evaluation.metrics import measure
 from glyphline.model.variant import Variant
 from glyphline.report import intervals, parameters, words
 from glyphline.report.html import embed
@@ -40,22 +41,11 @@ def predictions_of(errors: dict[str, int], labels: list[int] | None = None) -> p
 
 
 def metrics_of(predictions: pd.DataFrame, **losses: float) -> dict[str, dict[str, Any]]:
-    labels = predictions["label"]
-    metrics = {}
-    for name in predictions.columns.drop("label"):
-        right = predictions[name] == labels
-        accuracy, balanced = float(right.mean()), float(right.groupby(labels).mean().mean())
-        metrics[name] = {
-            "accuracy": accuracy,
-            "accuracy_low": accuracy - 0.01,
-            "accuracy_high": accuracy + 0.01,
-            "balanced_accuracy": balanced,
-            "balanced_accuracy_low": balanced - 0.01,
-            "balanced_accuracy_high": balanced + 0.01,
-            "loss": losses.get(name, 0.1),
-            "n": len(predictions),
-        }
-    return metrics
+    labels = predictions["label"].to_numpy()
+    return {
+        name: measure(labels, predictions[name].to_numpy()) | {"loss": losses.get(name, 0.1), "n": len(predictions)}
+        for name in predictions.columns.drop("label")
+    }
 
 
 def test_a_lead_within_noise_and_one_beyond_it_are_told_apart() -> None:

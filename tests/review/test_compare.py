@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.significance import Verdict, compare, holm
 from glyphline.report.ranking import rank
 from glyphline.review.compare import (
@@ -29,8 +30,7 @@ from tests.review.conftest import DIGITS, LABELS, Flags, predictions, wrong
 def results(right: Mapping[str, Flags], seeds: Mapping[str, Any] | None = None, **changes: Any) -> Results:
     """The results of a revision in which each variant was right where its flags say."""
     metrics: dict[str, dict[str, Any]] = {
-        variant: {"accuracy": float(flags.mean()), "balanced_accuracy": float(flags.mean())}
-        for variant, flags in right.items()
+        variant: dict.fromkeys(METRICS, float(flags.mean())) for variant, flags in right.items()
     }
     for variant, spread in (seeds or {}).items():
         metrics[variant]["seeds"] = spread
@@ -50,11 +50,7 @@ def results(right: Mapping[str, Flags], seeds: Mapping[str, Any] | None = None, 
 
 
 def spread(mean: float, sd: float, n: int = 5) -> dict[str, float]:
-    moments = {
-        f"{metric}_{key}": value
-        for metric in ("accuracy", "balanced_accuracy")
-        for key, value in (("mean", mean), ("sd", sd))
-    }
+    moments = {f"{metric}_{key}": value for metric in METRICS for key, value in (("mean", mean), ("sd", sd))}
     return {"n": n, **moments}
 
 
