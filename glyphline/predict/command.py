@@ -74,10 +74,10 @@ def predict(
         record = {"model": str(model), "pictures": [_for_programs(result, names) for result in results]}
         print(json.dumps(record, indent=2))
     else:
-        for line in _for_people(results, names):
+        for line in _for_people(results, [_printable(name) for name in names]):
             print(line)
     if show is not None:
-        _show(show, model, results, names)
+        _show(show, model, results, [_printable(name) for name in names])
     return all(result.error is None for result in results)
 
 
@@ -161,5 +161,5 @@ def _show(path: Path, model: Path, results: list[Classified], names: list[str]) 
 
 
 def _printable(name: str) -> str:
-    """A file's name with what would move the cursor, or is no character at all, written as an escape."""
+    """A name with what would move the cursor, or is no character at all, written as an escape."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

@@ -18,8 +18,12 @@ def code(text: object) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text as it is, on one line, outside a code span."""
-    return re.sub(r"([\\`*_{}\[\]<>&|~#@])", r"\\\1", " ".join(str(text).split()))
+    """Text as it is, on one line, outside a code span.
+
+    A space without width keeps GitHub from making links of users, issues and addresses, which no backslash does.
+    """
+    unlinked = re.sub(r"(@|#|GH(?=-)|www(?=\.)|:(?=//))", "\\1\u200b", " ".join(str(text).split()), flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_{}\[\]<>&|~#@])", r"\\\1", unlinked)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: range | None = None) -> str:

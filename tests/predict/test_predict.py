@@ -170,6 +170,17 @@ def test_a_name_that_no_terminal_shows_is_escaped(
     assert [picture["file"] for picture in json.loads(capsys.readouterr().out)["pictures"]] == names
 
 
+def test_a_class_that_no_terminal_shows_is_escaped(
+    model: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (world / paths.DATASET_CARD).parent.mkdir(parents=True)
+    (world / paths.DATASET_CARD).write_text(json.dumps({"class_names": [f"\x1b[3{n}m" for n in range(10)]}))
+    assert main(["predict", *pictures]) == 0
+    out = capsys.readouterr().out
+    assert "\\x1b[3" in out
+    assert "\x1b" not in out
+
+
 # What cannot be classified
 
 

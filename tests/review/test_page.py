@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -206,7 +206,8 @@ def test_the_page_is_the_same_each_time() -> None:
     assert to_markdown(MOVED) == to_markdown(replace(MOVED))
 
 
-ANY_TEXT = st.text(alphabet=st.sampled_from([*"a|`*_<>&[]()#~\\@ \n!-1.", "é", "あ", "\u2028"]), max_size=12)
+PIECES = [*"a|`*_<>&[]()#~\\@ \n!-1.", "é", "あ", "\u2028", "http://", "www."]
+ANY_TEXT = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 
 def shown(markdown: str) -> list[str]:
@@ -221,7 +222,15 @@ def shown(markdown: str) -> list[str]:
 @given(ANY_TEXT, ANY_TEXT)
 def test_no_text_of_a_file_becomes_markup(one: str, other: str) -> None:
     visible = shown(table(["name", "text"], [[code(one), escaped(other)]]))
-    assert [each.strip() for each in visible] == ["name", "text", " ".join(one.split()), " ".join(other.split())]
+    seen = [each.replace("\u200b", "").strip() for each in visible]
+    assert seen == ["name", "text", " ".join(one.split()), " ".join(other.split())]
+
+
+@given(ANY_TEXT)
+@example("@a #1 http://a.a www.a.a a@a.a GH-1")
+def test_github_finds_no_user_issue_or_address_in_a_text_of_a_file(text: str) -> None:
+    (_, visible) = shown(table(["text"], [[escaped(text)]]))
+    assert not re.search(r"@\w|#\d|://|www\.|GH-\d", visible)
 
 
 def test_every_class_of_a_large_data_set_is_not_listed() -> None:
