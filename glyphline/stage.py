@@ -1,4 +1,4 @@
-"""What every stage does around its story: refuse politely, and record when and where it ran."""
+"""What every stage does around its main(): report errors in one sentence, and record when and where it ran."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from glyphline.errors import GlyphlineError
 _VERSIONS_OF = ("tensorflow", "keras", "numpy", "scikit-learn", "dvc")
 
 
-def run(name: str, story: Callable[[], dict[str, float] | None]) -> NoReturn:
-    """Run a stage's story and leave the process: 0 when it is told, 1 with a sentence when it cannot be.
+def run(name: str, main: Callable[[], dict[str, float] | None]) -> NoReturn:
+    """Run a stage's main() and exit: with 0, or with 1 and one sentence for a user's mistake or a fault of the system.
 
-    Writes what the run took and on what machine to runs/<name>.json, which is neither a metric nor an output, with
-    what else the story returns to be kept there.
+    What the run took and on what machine goes to runs/<name>.json, with what main() returns. That is neither a metric
+    nor an output: where it cannot be written the stage says so and succeeds.
     """
     try:
-        _record(name, story)
+        record = _timed(name, main)
     except GlyphlineError as error:
         sys.exit(f"{error}")
     except MemoryError:
@@ -37,14 +37,19 @@ def run(name: str, story: Callable[[], dict[str, float] | None]) -> NoReturn:
         if error.filename is None and error.errno is None:
             raise  # not the operating system's word about a file, so not a user's mishap
         sys.exit(f"{name}: {error.filename or 'a file'}: {error.strerror}")
+    try:
+        paths.RUNS.mkdir(exist_ok=True)
+        (paths.RUNS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"{name}: {error.filename}: the run record is not written ({error.strerror})", file=sys.stderr)
     sys.exit(0)
 
 
-def _record(name: str, story: Callable[[], dict[str, float] | None]) -> None:
+def _timed(name: str, main: Callable[[], dict[str, float] | None]) -> dict[str, object]:
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    further = story() or {}
-    record = {
+    further = main() or {}
+    return {
         "stage": name,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
@@ -52,8 +57,6 @@ def _record(name: str, story: Callable[[], dict[str, float] | None]) -> None:
         "peak_memory_bytes": _peak_memory_bytes(),
         "machine": machine(),
     }
-    paths.RUNS.mkdir(exist_ok=True)
-    (paths.RUNS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, object]:

@@ -1,9 +1,10 @@
-"""What a stage does around its story: polite refusals and the record of a run."""
+"""What a stage does around its main(): errors in one sentence, and the record of a run."""
 
 from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +16,18 @@ from glyphline.errors import DataError, FetchError, FormatError, GlyphlineError,
 from tests.conftest import Run, Write
 
 
-def ending(story: Callable[[], None], name: str = "tell") -> object:
+def ending(main: Callable[[], None], name: str = "tell") -> object:
     """What the process leaves with: 0, or the sentence that Python prints before it leaves with 1."""
     with pytest.raises(SystemExit) as caught:
-        stage.run(name, story)
+        stage.run(name, main)
     return caught.value.code
 
 
 def raising(error: BaseException) -> Callable[[], None]:
-    def story() -> None:
+    def main() -> None:
         raise error
 
-    return story
+    return main
 
 
 @pytest.mark.parametrize("kind", [GlyphlineError, ParamsError, FormatError, FetchError, DataError])
@@ -57,7 +58,19 @@ def test_a_bug_keeps_its_traceback(world: Path, error: BaseException) -> None:
     assert caught.value is error
 
 
-def test_a_story_told_to_its_end_leaves_a_record(world: Path) -> None:
+@pytest.mark.parametrize("name", ["runs", "runs/tell.json"])
+def test_a_run_record_that_cannot_be_written_is_a_warning(
+    world: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name == "runs":
+        (world / name).touch()
+    else:
+        (world / name).mkdir(parents=True)
+    assert ending(lambda: None) == 0
+    assert re.fullmatch(rf"tell: {name}: the run record is not written \(.+\)\n", capsys.readouterr().err)
+
+
+def test_a_stage_that_ends_well_leaves_a_record(world: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     assert ending(lambda: None, "train@some") == 0
     text = (world / "runs" / "train@some.json").read_text(encoding="utf-8")
