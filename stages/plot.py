@@ -24,7 +24,7 @@ def main() -> None:
     train = {variant: read_json(paths.train_metrics(variant)) for variant in test}
     histories = {variant: pd.read_csv(paths.history(variant)) for variant in test}
     for variant in test:
-        write(of_variant(variant, test[variant]["n"], histories[variant], train[variant]["best_epoch"], card), variant)
+        write(of_variant(variant, histories[variant], train[variant]["best_epoch"], card), variant)
     write(of_all(test, train, histories, card))
     write(of_data(card), "data")
     if paths.TUNED in test:
@@ -38,27 +38,16 @@ def write(pictures: Mapping[str, Picture], folder: str = "") -> None:
         save(picture, paths.PLOTS / folder / f"{name}.png")
 
 
-def of_variant(
-    variant: str, n: int, history: pd.DataFrame, best_epoch: int, card: dict[str, Any]
-) -> dict[str, Picture]:
-    """What is drawn of each variant, which was judged on `n` test images."""
+def of_variant(variant: str, history: pd.DataFrame, best_epoch: int, card: dict[str, Any]) -> dict[str, Picture]:
+    """What is drawn of each variant."""
     dataset, class_names, evaluation = card["title"], card["class_names"], paths.EVALUATION / variant
     counts = pd.read_csv(evaluation / "confusion.csv", index_col="true").to_numpy(np.int64)
     with np.load(evaluation / "worst_errors.npz") as worst:
-        errors = mistakes.worst_errors(
-            worst["images"],
-            worst["labels"],
-            worst["probabilities"],
-            class_names,
-            errors=int(counts.sum() - np.trace(counts)),
-            n=n,
-            variant=variant,
-            dataset=dataset,
-        )
+        shown = worst["images"], worst["labels"], worst["probabilities"]
     return {
         "confusion": mistakes.confusion(counts, class_names, variant, dataset),
         "curves": learning.curves(history, best_epoch, variant, dataset),
-        "errors": errors,
+        "errors": mistakes.worst_errors(*shown, counts, class_names, variant=variant, dataset=dataset),
         "network": architecture.network(pd.read_csv(paths.layers(variant)), variant, dataset),
     }
 

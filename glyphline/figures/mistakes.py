@@ -196,19 +196,18 @@ def worst_errors(
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
+    counts: NDArray[np.int64],
     class_names: Sequence[str],
     *,
-    errors: int,
-    n: int,
     variant: str,
     dataset: str,
 ) -> Picture:
     """A gallery of wrongly classified test images, each with its true and its predicted class.
 
     images: (shown, height, width) uint8, 0-255. labels: (shown,) true classes. probabilities: (shown, classes)
-    float32. errors of n test images were wrong; those shown are the first of them, in this order.
+    float32. Those shown are the first of all errors, in this order. counts: as `confusion` takes them.
     """
-    shown = len(images)
+    shown, n, errors = len(images), counts.sum(), counts.sum() - np.trace(counts)
     predicted = probabilities.argmax(axis=1)
     if errors == 0:
         title = f"{variant}: no errors on {n:,} test images"

@@ -18,7 +18,6 @@ from glyphline.figures.style import (
     DPI,
     FAINT,
     HEAD,
-    INK,
     MARGIN,
     QUIET,
     WIDTH,
@@ -26,6 +25,7 @@ from glyphline.figures.style import (
     new_figure,
     styled,
     write,
+    write_headline,
 )
 
 if TYPE_CHECKING:
@@ -81,9 +81,8 @@ def history(study: optuna.Study, dataset: str) -> Picture:
         axes = optuna_figures.plot_optimization_history(study, target_name=ACCURACY)
         return axes, f"The best of {plural(len(study.trials), 'trial')} has {percent(study.best_value)}"
 
-    return _dressed(
-        draw, "History", "trial by trial", "Highest validation accuracy over the epochs of each trial", dataset
-    )
+    what = "Highest validation accuracy over the epochs of each trial"
+    return _dressed(draw, "trial by trial", what, dataset)
 
 
 def importances(study: optuna.Study, dataset: str) -> Picture:
@@ -100,7 +99,7 @@ def importances(study: optuna.Study, dataset: str) -> Picture:
         return axes, f"From the largest share to the smallest: {', '.join(reversed(upwards))}"
 
     what = "Share of the variance of the validation accuracy (fANOVA), over all trials"
-    return _dressed(draw, "Importances", "which parameters matter", what, dataset)
+    return _dressed(draw, "which parameters matter", what, dataset)
 
 
 def coordinates(study: optuna.Study, dataset: str) -> Picture:
@@ -114,15 +113,15 @@ def coordinates(study: optuna.Study, dataset: str) -> Picture:
         return axes, f"The best of {plural(len(study.trials), 'trial')} drew {drawn}"
 
     what = "A line a trial, the darker the higher its validation accuracy"
-    return _dressed(draw, "Coordinates", "what the trials drew", what, dataset)
+    return _dressed(draw, "what the trials drew", what, dataset)
 
 
 @styled
-def _dressed(draw: Callable[[], tuple[Axes, str]], caption: str, name: str, what: str, dataset: str) -> Picture:
+def _dressed(draw: Callable[[], tuple[Axes, str]], name: str, what: str, dataset: str) -> Picture:
     """Optuna's picture under our headline, or under it why there is none. draw: it, and its finding in words."""
     from matplotlib import pyplot
 
-    title, subtitle = f"The search: {name}", f"{dataset}. {what}."
+    title, subtitle, caption = f"The search: {name}", f"{dataset}. {what}.", name.capitalize()
     pyplot.switch_backend("Agg")
     # Optuna sets a style of its own, and draws into whatever figure pyplot makes: ours comes back after it.
     with mpl.rc_context({"figure.figsize": (WIDTH, HEIGHT), "figure.dpi": DPI}):
@@ -140,8 +139,7 @@ def _dressed(draw: Callable[[], tuple[Axes, str]], caption: str, name: str, what
     drawn = axes.get_figure()
     assert isinstance(drawn, Figure)
     _restyle(drawn)
-    for text, top, size, weight, colour in ((title, 0.3, 13, "bold", INK), (subtitle, 0.58, 9, "normal", QUIET)):
-        write(drawn, MARGIN, top, text, size=size, weight=weight, color=colour)
+    write_headline(drawn, title, subtitle)
     return Picture(drawn, caption, f"{what}. {finding}.")
 
 

@@ -130,10 +130,15 @@ def new_figure(title: str, subtitle: str, height: float) -> Figure:
     """An empty figure, WIDTH by `height` inches, with its headline in the uppermost HEAD inches."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI)
     FigureCanvasAgg(figure)
+    write_headline(figure, title, subtitle)
+    return figure
+
+
+def write_headline(figure: Figure, title: str, subtitle: str) -> None:
+    """Write both at the top of the figure, in smaller letters where they would be wider than it."""
     for text, top, size, weight, colour in ((title, 0.3, 13, "bold", INK), (subtitle, 0.58, 9, "normal", QUIET)):
         fitting = min(1.0, (WIDTH - 2 * MARGIN) / max(widest([text], size, weight), 0.01))
         write(figure, MARGIN, top, text, size=size * fitting, weight=weight, color=colour)
-    return figure
 
 
 def write(figure: Figure, left: float, top: float, text: str, **properties: Any) -> None:

@@ -86,6 +86,10 @@ def _variant(name: str, run: Run, ranking: Ranking, scale: Scale) -> VariantRepo
     test, train, class_names = run.test[name], run.train[name], run.card["class_names"]
     labels, predicted = run.predictions["label"], run.predictions[name]
     known = run.variants.get(name)
+    classes = run.per_class[run.per_class["variant"] == name].to_dict("records")
+    hardest = min((each for each in classes if each["n"]), key=lambda each: float(each["recall"]))
+    n, recall = int(hardest["n"]), float(hardest["recall"])
+    interval = percent_interval(*wilson_interval(recall, n), decimals(n))
     return VariantReport(
         name=name,
         test=test,
@@ -94,7 +98,7 @@ def _variant(name: str, run: Run, ranking: Ranking, scale: Scale) -> VariantRepo
         rival=ranking.rivals.get(name),
         standing=words.standing(name, ranking, test["n"]),
         errors=words.confusions(labels, predicted, class_names),
-        hardest=_hardest(name, run),
+        hardest=f"{hardest['class']}: {percent(recall, decimals(n))} ({interval}, n = {n:,})",
         splits=_splits(test, train, run.images),
         parameters=None if known is None else parameters.of_variant(known),
     )
@@ -115,16 +119,6 @@ def _splits(test: dict[str, Any], train: dict[str, Any], images: dict[str, int])
         )
         for split, score in scores.items()
     ]
-
-
-def _hardest(name: str, run: Run) -> str:
-    """The class with the lowest recall, of those that occur."""
-    table = run.per_class
-    rows = table[(table["variant"] == name) & (table["n"] > 0)].to_dict("records")
-    row = min(rows, key=lambda each: float(each["recall"]))
-    n, recall = int(row["n"]), float(row["recall"])
-    interval = percent_interval(*wilson_interval(recall, n), decimals(n))
-    return f"{row['class']}: {percent(recall, decimals(n))} ({interval}, n = {n:,})"
 
 
 def _digest(text: str) -> str:

@@ -37,28 +37,24 @@ def compare(folders: Sequence[Path]) -> pd.DataFrame:
 
     The index names the row; a stage that a folder has no record of is empty there. Raises FormatError.
     """
-    columns = {str(folder): _column(read_records(folder)) for folder in folders}
+    columns = {}
+    for folder in folders:
+        records = read_records(folder)
+        column = columns[str(folder)] = _machine([record["machine"] for record in records.values()])
+        for stage, record in records.items():
+            peak = record.get("peak_memory_bytes")
+            column[stage] = f"{record['seconds']:.1f} s" + (f", {peak / _GIB:.2f} GiB" if peak else "")
+        column[TOTAL] = f"{sum(record['seconds'] for record in records.values()):.1f} s"
     names = dict.fromkeys(name for column in columns.values() for name in column if name != TOTAL)
     order = [*names, TOTAL]
     return pd.DataFrame(columns, dtype=object).reindex(order).fillna("")
 
 
-def _column(records: dict[str, dict[str, Any]]) -> dict[str, str]:
-    machines = [record["machine"] for record in records.values()]
-    column = {key.replace("_bytes", ""): _cell(key, machines) for key in machines[-1]}
-    for stage, record in records.items():
-        peak = record.get("peak_memory_bytes")
-        memory = f", {peak / _GIB:.2f} GiB" if peak else ""
-        column[stage] = f"{record['seconds']:.1f} s{memory}"
-    column[TOTAL] = f"{sum(record['seconds'] for record in records.values()):.1f} s"
-    return column
-
-
-def _cell(key: str, machines: list[dict[str, Any]]) -> str:
+def _machine(machines: list[dict[str, Any]]) -> dict[str, str]:
     """What the machines of a folder's records say; usually they are one."""
-    values = dict.fromkeys(
-        f"{machine[key] / _GIB:.1f} GiB" if key.endswith("_bytes") else str(machine[key])
-        for machine in machines
-        if key in machine
-    )
-    return ", ".join(values)
+    said = {}
+    for key in machines[-1]:
+        values = [machine[key] for machine in machines if key in machine]
+        texts = [f"{value / _GIB:.1f} GiB" if key.endswith("_bytes") else str(value) for value in values]
+        said[key.removesuffix("_bytes")] = ", ".join(dict.fromkeys(texts))
+    return said
