@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -34,8 +35,6 @@ ORDER = {("download", "data/params.schema.json")}
 UNOPENED = {
     ("check", "datasets/*.yaml"),  # it needs the names of all, and opens the one that params.yaml names
     ("plot", "data/evaluation/*/probabilities.npy"),
-    ("report", "data/evaluation/*/probabilities.npy"),
-    ("report", "data/evaluation/*/confusion.csv"),
     ("report", "data/prepared/*/images.npy"),  # it counts the labels, which are written with the images
 }
 # Read and not declared, because it changes nothing that is written: where the trials of a search run.
@@ -70,11 +69,7 @@ def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[st
         *(f"comes before {name}" for name in sorted(order - declared.read)),
         *(f"does not open {name}" for name in in_vain(declared.read - order, happened.read)),
         *(f"leaves {name} shut" for name in sorted(inside - happened.read) if not matches(name, unopened)),
-        *(
-            f"opens all of {pattern}"
-            for pattern in unopened
-            if not any(matches(name, [pattern]) for name in inside - happened.read)
-        ),
+        *(f"opens all of {pattern}" for pattern in unopened if not filter_names(inside - happened.read, pattern)),
         *(f"writes {name}" for name in undeclared(written - folders, own)),
         *(f"does not write {name}" for name in in_vain(declared.written, happened.written)),
         *(f"reads {name}" for name in undeclared(happened.parameters, keys, ".")),
