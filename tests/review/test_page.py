@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.review.compare import compare_results
 from glyphline.review.limits import Gate
 from glyphline.review.markdown import code, escaped, table
@@ -148,8 +149,8 @@ def test_a_verdict_that_another_seed_might_undo_says_so() -> None:
 def test_added_and_removed_variants_are_listed_with_their_level_and_cost() -> None:
     before, after = results({"a": wrong(), "old": wrong(1)}), results({"a": wrong(), "new": wrong(1, 2)})
     found = page(before, replace(after, costs={"a": {}, "new": {"parameters": 12_345, "multiply_adds": 67}}))
-    assert row(body(found, "come_and_gone"), "`new`") == ["`new`", "added", "99.80 %", "99.80 %", "12,345", "67"]
-    assert row(body(found, "come_and_gone"), "`old`")[1:] == ["removed", "99.90 %", "99.90 %", "", ""]
+    assert row(body(found, "come_and_gone"), "`new`")[1:] == ["added", *["99.80 %"] * len(METRICS), "12,345", "67"]
+    assert row(body(found, "come_and_gone"), "`old`")[1:] == ["removed", *["99.90 %"] * len(METRICS), "", ""]
 
 
 def test_parameters_that_changed_alike_everywhere_stand_once() -> None:
