@@ -31,28 +31,25 @@ class Changed:
     images: NDArray[np.uint8]
 
     def flips(self, variant: str) -> tuple[list[Flip], list[Flip]]:
-        """The images that the variant lost, and those it gained; the surest predictions first where they are known."""
+        """The images that the variant lost, and those it gained; the most probable first where that is known."""
         sides = self.comparison.before, self.comparison.after
         was_right, is_right = (results.right(variant) for results in sides)
         if was_right is None or is_right is None:
             return [], []
-        sureties = [self._surety(results, variant) for results in sides]
-        known = None if sureties[0] is None or sureties[1] is None else np.stack([sureties[0], sureties[1]], axis=1)
-
-        def described(flags: NDArray[np.bool_]) -> list[Flip]:
-            positions = np.flatnonzero(flags)
+        of_both = [self._probabilities(results, variant) for results in sides]
+        known = None if of_both[0] is None or of_both[1] is None else np.stack([of_both[0], of_both[1]], axis=1)
+        flips: tuple[list[Flip], list[Flip]] = [], []
+        for changed, found in zip((was_right & ~is_right, ~was_right & is_right), flips, strict=True):
+            positions = np.flatnonzero(changed)
             if known is not None:
                 positions = positions[np.argsort(-known[positions, 1], kind="stable")]
-            flips = []
             for position in positions:
                 before, after = (results.class_name(int(results.predictions[variant][position])) for results in sides)
-                surety = None if known is None else (float(known[position, 0]), float(known[position, 1]))
-                flips.append(Flip(self.images[position], before, after, surety))
-            return flips
+                theirs = None if known is None else (float(known[position, 0]), float(known[position, 1]))
+                found.append(Flip(self.images[position], before, after, theirs))
+        return flips
 
-        return described(was_right & ~is_right), described(~was_right & is_right)
-
-    def _surety(self, results: Results, variant: str) -> NDArray[np.float32] | None:
+    def _probabilities(self, results: Results, variant: str) -> NDArray[np.float32] | None:
         """(n,) the probability of the predicted class, or None where the cache has none to these predictions."""
         try:
             listing = json.loads(self.cache.read(results.outs.get(str(paths.EVALUATION))) or b"[]")

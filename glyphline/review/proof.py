@@ -1,41 +1,48 @@
 """Rebuild the last commit from nothing, and compare: are the metrics in git what its code and parameters give?
 
 On the machine that made them every byte has to come back. Another processor adds in another order, and training makes
-much of little: there the data still have to be the same, byte by byte, and the test results the same within noise.
+much of little: there the data still have to be the same, byte by byte, and the predictions the same within noise. What
+the commit says of its own noise excuses nothing, and what follows from its predictions has to follow from them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import json
+import math
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import pandas as pd
 from dvc.repo import Repo
-from ruamel.yaml import YAML
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation.significance import Verdict
 from glyphline.review.compare import compare_results
 from glyphline.review.markdown import bullets, code, table
-from glyphline.review.results import contradictions, read_results
-from glyphline.review.revision import Revision, find_repository, resolve
+from glyphline.review.results import Results, contradictions, read_results
+from glyphline.review.revision import Revision, find_repository, git_output, resolve
+from glyphline.search.table import winner
 from glyphline.stage import machine
 
 PROVEN = ("dvc.lock", "metrics")
-DATA_STAGES = ("check", "download", "preprocess")  # no network is in them: their bytes are the same on every machine
-ACCURACIES = ("accuracy", "validation_accuracy")
+# No network is in these: their bytes are the same on every machine.
+DATA = (paths.SCHEMA, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET_CARD, paths.PREPARED, paths.SPACE)
 FACTS = ("parameters", "multiply_adds", "n")  # in metrics: counted, not measured
-# What other arithmetic explains, for accuracy on the training and validation splits and for every loss: with other
-# settings of the libraries they differed by up to 0.005 and by a factor of up to 1.31 (docs/continuous-integration.md).
-# The test accuracies have tests of their own.
-MOST_ACCURACY_APART = 0.02
+# What other arithmetic explains of what no test on the images judges. With other settings of the libraries accuracies
+# differed by up to 0.005, and losses by a factor of up to 1.31 (docs/continuous-integration.md).
+MOST_APART = {"accuracy": 0.02, "validation_accuracy": 0.02, "calibration_error": 0.02}
+MOST_SEEDS_APART = 0.01  # of the mean and the standard deviation over a variant's seeds
 MOST_LOSS_TIMES = 2
+MEASURED = ["state", "validation_accuracy", "best_epoch", "epochs", "failure"]  # of a trial; all else is drawn
 SAME = (Verdict.UNCHANGED, Verdict.WITHIN_NOISE)
 
 
@@ -47,18 +54,11 @@ class Number(NamedTuple):
     committed: float | None
     rebuilt: float | None
 
-    @property
-    def variant(self) -> str | None:
-        """The variant that it is a result of, or None."""
-        if Path(self.file) == paths.TEST_METRICS:
-            return self.key.partition(".")[0]
-        return Path(self.file).stem if Path(self.file).parent == paths.TRAIN_METRICS else None
-
 
 @dataclass(frozen=True)
 class Proof:
     """What a rebuild gave. changed: the files that it wrote otherwise than the commit has them. objections: what no
-    other machine explains, one sentence each.
+    other machine explains, one sentence each. other_winner: whether the search found another trial to be the best.
     """
 
     commit: str
@@ -66,6 +66,7 @@ class Proof:
     changed: list[str]
     numbers: list[Number]
     objections: list[str]
+    other_winner: bool
 
     @property
     def holds(self) -> bool:
@@ -80,21 +81,45 @@ def prove(repository: Path) -> Proof:
     commit = resolve(repository, "HEAD")
     with TemporaryDirectory(prefix="glyphline-") as folder:
         clone = Path(folder) / "clone"
-        _run(["git", "clone", "--quiet", str(repository), str(clone)], cwd=repository)
-        _run(["git", "checkout", "--quiet", "--detach", commit], cwd=clone)
-        # Nothing that was ever built counts, not even in a cache that is shared between repositories.
-        _run(["dvc", "repro", "--force"], cwd=clone)
+        git_output(repository, "clone", "--quiet", str(repository), str(clone))
+        git_output(clone, "checkout", "--quiet", "--detach", commit)
+        # This process' own dvc and python. Nothing that was ever built counts, not even in a cache that is shared.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        command = ["dvc", "repro", "--force"]
+        if subprocess.run(
+            command, cwd=clone, env={**os.environ, "PATH": path}, stdout=sys.stderr, check=False
+        ).returncode:
+            raise GlyphlineError("dvc repro failed, so nothing is proven; what it said stands above")
         return compare(clone)
 
 
 def compare(rebuilt: Path) -> Proof:
     """Compare a working tree in which everything was run with its own HEAD."""
     commit = resolve(rebuilt, "HEAD")
-    status = _output(["git", "status", "--porcelain", "-z", "--untracked-files=all", "--", *PROVEN], rebuilt)
+    status = git_output(rebuilt, "status", "--porcelain", "-z", "--untracked-files=all", "--", *PROVEN)
     changed = sorted(entry[3:] for entry in status.split("\0") if entry)
-    numbers = _other_numbers(rebuilt) if changed else []
-    objections = _objections(rebuilt, commit, numbers) if changed else []
-    return Proof(commit[:7], str(machine()["processor"]), changed, numbers, objections)
+    proof = Proof(commit[:7], str(machine()["processor"]), changed, [], [], other_winner=False)
+    if not changed:
+        return proof
+    with Repo(str(rebuilt)) as repo:
+        files: dict[str, dict[str, Any]] = repo.metrics.diff("HEAD").get("diff", {})
+    numbers = [
+        Number(file, key, values.get("old"), values.get("new"))
+        for file, keys in sorted(files.items())
+        for key, values in sorted(keys.items())
+    ]
+    # Trials a hair apart change places on another machine.
+    other_winner = any((number.file, number.key) == (str(paths.WINNER), "trial") for number in numbers)
+    proof = replace(proof, numbers=numbers, other_winner=other_winner)
+    before, after = Revision(rebuilt, commit, "as committed"), Revision(rebuilt, None, "as rebuilt")
+    new = git_output(rebuilt, "ls-files", "-z", "--others", "--exclude-standard", "--", *PROVEN)
+    objections = [
+        *(f"{path}: it is rebuilt, but not committed" for path in new.split("\0") if path),
+        *_other_results(read_results(before), read_results(after), other_winner),
+        *(sentence for number in numbers if (sentence := _too_far_apart(number, other_winner))),
+        *_other_trials(before, after),
+    ]
+    return replace(proof, objections=objections)
 
 
 def to_markdown(proof: Proof) -> str:
@@ -107,105 +132,81 @@ def to_markdown(proof: Proof) -> str:
         headline += f" test results. Bytes are promised on one machine alone; this one is: {proof.processor}."
     else:
         headline = f"**Not proven:** {what} gives something else.\n\n{bullets(proof.objections)}\n\n"
-    if _has_another_winner(proof.numbers):
+    if proof.other_winner:
         headline += f" The search found another winner, so {paths.TUNED} is another network, and is not compared."
     rows = [(code(file), code(key), str(committed), str(rebuilt)) for file, key, committed, rebuilt in proof.numbers]
     numbers = table(["file", "number", "as committed", "as rebuilt"], rows, numbers=range(2, 4))
     return f"{headline}\n\n{numbers}\n\nFiles that differ:\n\n{bullets(proof.changed)}\n"
 
 
-def _objections(rebuilt: Path, commit: str, numbers: list[Number]) -> list[str]:
-    before = read_results(Revision(rebuilt, commit, "as committed"))
-    after = read_results(Revision(rebuilt, None, "as rebuilt"))
-    comparison = compare_results(before, after)
-    left_out = paths.TUNED if _has_another_winner(numbers) else None
-    found: list[str | None] = [
-        *_other_files(rebuilt),
-        *_other_data(rebuilt),
-        *(_too_far_apart(number) for number in numbers if left_out is None or number.variant != left_out),
-        *contradictions(before),
-    ]
-    found += [f"{paths.TEST_METRICS}: {name} is rebuilt, but not committed" for name in comparison.added]
-    found += [f"{paths.TEST_METRICS}: {name} is committed, but not rebuilt" for name in comparison.removed]
+def _other_results(before: Results, after: Results, other_winner: bool) -> Iterator[str]:
+    """What of the data and the test results no other machine explains."""
+    for path in map(str, DATA):
+        if before.outs.get(path) != after.outs.get(path):
+            yield f"dvc.lock: {path} is not what the rebuild made, and its bytes are the same on every machine"
+    yield from contradictions(before)
+    for name in sorted(before.metrics.keys() ^ after.metrics.keys()):
+        committed = "committed, but not rebuilt" if name in before.metrics else "rebuilt, but not committed"
+        yield f"{paths.TEST_METRICS}: {name} is {committed}"
+    # The same seeds were trained again, so that their spread explains nothing: the images decide.
+    sides = []
+    for side in (before, after):
+        scores = {name: {key: each[key] for key in each if key != "seeds"} for name, each in side.metrics.items()}
+        sides.append(replace(side, metrics=scores))
+    comparison = compare_results(*sides)
     if comparison.not_comparable:  # then every variant's verdict says that, and no more
-        return [*filter(None, found), f"{paths.TEST_METRICS}: no comparison: {comparison.not_comparable}"]
-    for variant in (each for each in comparison.variants if each.name != left_out):
+        yield f"{paths.TEST_METRICS}: no comparison: {comparison.not_comparable}"
+        return
+    for variant in comparison.variants:
         for metric, change in variant.changes.items():
-            if change.verdict not in SAME:
+            if change.verdict not in SAME and not (other_winner and variant.name == paths.TUNED):
                 values = f"{change.before} as committed and {change.after} as rebuilt"
-                found.append(
-                    f"{paths.TEST_METRICS}: {variant.name}: {metric} is {values}: {change.verdict}, beyond noise"
-                )
-    return [*filter(None, found)]
+                yield f"{paths.TEST_METRICS}: {variant.name}: {metric} is {values}: {change.verdict}, beyond noise"
 
 
-def _has_another_winner(numbers: list[Number]) -> bool:
-    """Whether the search found another trial to be the best: those a hair apart change places on another machine."""
-    return any((number.file, number.key) == (str(paths.WINNER), "trial") for number in numbers)
-
-
-def _other_files(rebuilt: Path) -> list[str]:
-    new = _output(["git", "ls-files", "-z", "--others", "--exclude-standard", "--", *PROVEN], rebuilt)
-    return [f"{path}: it is rebuilt, but not committed" for path in new.split("\0") if path]
-
-
-def _other_data(rebuilt: Path) -> list[str]:
-    committed = _data(_output(["git", "show", "HEAD:dvc.lock"], rebuilt))
-    made = _data((rebuilt / "dvc.lock").read_text(encoding="utf-8"))
-    return [
-        f"dvc.lock: {path} is not what {stage} makes, on whatever machine"
-        for (stage, path), digest in made.items()
-        if committed.get((stage, path)) != digest
-    ]
-
-
-def _data(lock: str) -> dict[tuple[str, str], str]:
-    """The digest of every output of the stages before training, as the text of a dvc.lock has it."""
-    stages = YAML(typ="safe").load(lock)["stages"]
-    return {(name, out["path"]): out["md5"] for name in DATA_STAGES if name in stages for out in stages[name]["outs"]}
-
-
-def _too_far_apart(number: Number) -> str | None:
+def _too_far_apart(number: Number, other_winner: bool) -> str | None:
     """What other arithmetic does not explain, as a sentence; None for a number that it may."""
-    file, key, committed, rebuilt = number
-    kind = key.rpartition(".")[2]
-    if committed is None or rebuilt is None:
-        apart = kind in (*FACTS, *ACCURACIES, "loss")
-    elif kind in ACCURACIES and Path(file) != paths.TEST_METRICS:
-        apart = abs(committed - rebuilt) > MOST_ACCURACY_APART
+    file, key = number.file, number.key
+    committed, rebuilt = (each if isinstance(each, int | float) else math.nan for each in number[2:])
+    of_test = Path(file) == paths.TEST_METRICS
+    variant, kind = key.partition(".")[0] if of_test else Path(file).stem, key.rpartition(".")[2]
+    if (other_winner and variant == paths.TUNED) or (of_test and key == f"{variant}.accuracy"):  # the images decide
+        return None
+    most = MOST_SEEDS_APART if key.startswith(f"{variant}.seeds.") else MOST_APART.get(kind)
+    if kind in FACTS:
+        agrees = False
     elif kind == "loss":
-        apart = max(committed, rebuilt) > MOST_LOSS_TIMES * min(committed, rebuilt)
+        agrees = committed <= MOST_LOSS_TIMES * rebuilt and rebuilt <= MOST_LOSS_TIMES * committed
     else:
-        apart = kind in FACTS
-    return f"{file}: {key} is {committed} as committed and {rebuilt} as rebuilt" if apart else None
+        agrees = most is None or abs(committed - rebuilt) <= most
+    return None if agrees else f"{file}: {key} is {number.committed} as committed and {number.rebuilt} as rebuilt"
 
 
-def _other_numbers(rebuilt: Path) -> list[Number]:
-    with Repo(str(rebuilt)) as repo:
-        files: dict[str, dict[str, Any]] = repo.metrics.diff("HEAD").get("diff", {})
-    return [
-        Number(file, key, values.get("old"), values.get("new"))
-        for file, keys in sorted(files.items())
-        for key, values in sorted(keys.items())
-    ]
-
-
-def _run(command: list[str], cwd: Path) -> None:
-    """Run a command whose every word goes to stderr, as progress. Raises GlyphlineError where it fails."""
-    if subprocess.run(command, cwd=cwd, env=_environment(), stdout=sys.stderr, check=False).returncode:
-        raise GlyphlineError(f"{' '.join(command[:2])} failed, so nothing is proven; what it said stands above")
-
-
-def _output(command: list[str], cwd: Path) -> str:
-    result = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise GlyphlineError(f"{' '.join(command)}: {result.stderr.strip()}")
-    return result.stdout
-
-
-def _environment() -> dict[str, str]:
-    """That of this process, with its own dvc and python first on PATH."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def _other_trials(before: Revision, after: Revision) -> Iterator[str]:
+    """What of the search no other machine explains: its trials are drawn from the seed and their numbers alone."""
+    tables = [content for side in (before, after) if (content := side.read(paths.TRIALS)) is not None]
+    if len(tables) < 2:
+        return  # there is no search, or it is said that the file is not committed
+    try:
+        committed, rebuilt = (pd.read_csv(io.BytesIO(content)) for content in tables)
+        chosen, found = (json.loads(side.read(paths.WINNER) or b"") for side in (before, after))
+        pairs = [(paths.TRIALS, committed.drop(columns=MEASURED), rebuilt.drop(columns=MEASURED))]
+        if chosen["trial"] == found["trial"]:
+            pairs.append((paths.WINNER, pd.json_normalize(chosen["variant"]), pd.json_normalize(found["variant"])))
+        for path, one, other in pairs:
+            try:
+                pd.testing.assert_frame_equal(one, other, rtol=1e-9)
+            except AssertionError:
+                yield f"{path}: its hyper-parameters are not those that the rebuild drew from the same seed"
+        accuracies = [pd.to_numeric(each["validation_accuracy"], errors="coerce") for each in (committed, rebuilt)]
+        for trial, (was, now) in enumerate(zip(*accuracies, strict=True)):
+            if not (abs(was - now) <= MOST_APART["validation_accuracy"] or (math.isnan(was) and math.isnan(now))):
+                yield f"{paths.TRIALS}: validation_accuracy of trial {trial} is {was} as committed and {now} as rebuilt"
+        accuracy = dict(zip(committed["trial"], accuracies[0], strict=True))
+        if chosen["trial"] != winner(committed) or chosen["validation_accuracy"] != accuracy[chosen["trial"]]:
+            yield f"{paths.WINNER}: trial {chosen['trial']} with this accuracy is not the best of {paths.TRIALS}"
+    except (KeyError, TypeError, ValueError):
+        yield f"{paths.TRIALS}: what it or {paths.WINNER} says as committed are not trials and the best of them"
 
 
 def main() -> None:

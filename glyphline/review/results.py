@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from glyphline import paths
 from glyphline.data.records import Dataset, parse_dataset
 from glyphline.errors import GlyphlineError
+from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import METRICS, measure
 from glyphline.evaluation.numbers import exact_percent
 from glyphline.review.revision import Revision
@@ -42,7 +43,7 @@ class Results:
     the revision does not tell. costs: of each variant, parameters and multiply_adds. outs: the digest in dvc.lock of
     each file or folder that a stage writes. used_by: of each file or folder, the stages that declare it. packages: the
     version of each package in requirements.lock. record: of the data set; None where the revision has none that is
-    valid today.
+    valid today. per_class: metrics/per_class.csv, or None.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Results:
     used_by: Mapping[str, list[str]]
     packages: Mapping[str, str]
     record: Dataset | None = None
+    per_class: pd.DataFrame | None = None
 
     @property
     def dataset(self) -> str:
@@ -83,6 +85,7 @@ def read_results(revision: Revision) -> Results:
     if params is None:
         raise GlyphlineError(f"{revision.name}: it has no {paths.PARAMS}")
     labels, predictions = _predictions(revision, metrics)
+    per_class = _per_class(revision)
     for variant, scores in metrics.items():
         if labels is not None and variant in predictions:  # what the revision did not measure yet
             metrics[variant] = measure(labels, predictions[variant]) | scores
@@ -93,7 +96,8 @@ def read_results(revision: Revision) -> Results:
         metrics=metrics,
         labels=labels,
         predictions=predictions,
-        class_names=_class_names(revision),
+        class_names=[] if per_class is None else list(dict.fromkeys(per_class["class"])),
+        per_class=per_class,
         costs={variant: _costs(revision, variant) for variant in metrics},
         outs=_outs(_quietly(revision, Path("dvc.lock"))),
         used_by=_used_by(_quietly(revision, Path("dvc.yaml"))),
@@ -103,15 +107,36 @@ def read_results(revision: Revision) -> Results:
 
 
 def contradictions(results: Results) -> list[str]:
-    """A sentence for each number of METRICS that is not that of the variant's predictions."""
-    return [
-        f"{paths.TEST_METRICS}: {variant}: {key} is {exact_percent(results.metrics[variant][key])}, "
-        f"but {paths.predictions(variant)} gives {exact_percent(value)}"
-        for variant, predicted in results.predictions.items()
-        if results.labels is not None
-        for key, value in measure(results.labels, predicted).items()
-        if key in results.metrics[variant] and abs(results.metrics[variant][key] - value) > ROUNDING
-    ]
+    """A sentence for each number that is not that of the variant's predictions: METRICS, n, and those of the classes.
+
+    Loss and calibration error are made of probabilities, which are not in git: only a rebuild can tell.
+    """
+    sentences: list[str] = []
+    if results.labels is None:
+        return sentences
+    for variant, predicted in results.predictions.items():
+        scores, source = results.metrics[variant], paths.predictions(variant)
+        sentences += [
+            f"{paths.TEST_METRICS}: {variant}: {key} is {exact_percent(scores[key])}, "
+            f"but {source} gives {exact_percent(value)}"
+            for key, value in measure(results.labels, predicted).items()
+            if key in scores and abs(scores[key] - value) > ROUNDING
+        ]
+        if scores.get("n", len(predicted)) != len(predicted):
+            sentences.append(
+                f"{paths.TEST_METRICS}: {variant}: n is {scores['n']}, but {source} gives {len(predicted)}"
+            )
+        if results.per_class is None:
+            continue
+        one_hot = (predicted[:, np.newaxis] == np.arange(len(results.class_names))).astype(np.float32)
+        expected = scoring.per_class(results.labels.astype(np.uint8), one_hot, results.class_names)
+        try:
+            table = results.per_class[results.per_class["variant"] == variant].reset_index(drop=True)
+            pd.testing.assert_frame_equal(table[[*expected]], expected, check_dtype=False, rtol=0, atol=ROUNDING)
+        except (AssertionError, KeyError, TypeError):
+            what = f"recall, precision or n of a class is not that of {source}"
+            sentences.append(f"{paths.PER_CLASS}: {variant}: {what}")
+    return sentences
 
 
 def _check_scores(where: str, scores: dict[str, Any]) -> None:
@@ -150,15 +175,17 @@ def _predictions(revision: Revision, variants: Iterable[str]) -> tuple[Classes |
     return labels, predicted
 
 
-def _class_names(revision: Revision) -> list[str]:
+def _per_class(revision: Revision) -> pd.DataFrame | None:
     content = revision.read(paths.PER_CLASS)
-    if content is None:
-        return []
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-        return list(dict.fromkeys(table["class"]))
-    except (KeyError, ValueError):
+        table = (
+            None if content is None else pd.read_csv(io.BytesIO(content), dtype={"class": str}, keep_default_na=False)
+        )
+        if table is not None and "class" not in table:
+            raise ValueError
+    except ValueError:
         raise GlyphlineError(f"{revision.name}: {paths.PER_CLASS}: expected a table with a column class") from None
+    return table
 
 
 def _costs(revision: Revision, variant: str) -> dict[str, int]:

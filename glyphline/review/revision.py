@@ -103,7 +103,7 @@ def resolve(repository: Path, name: str) -> str:
 
 def has_uncommitted_work(repository: Path) -> bool:
     """Whether the working tree differs from HEAD in parameters, metrics, code, dvc.yaml or dvc.lock."""
-    status = _output(repository, "status", "--porcelain", "--untracked-files=all", "--", *WATCHED)
+    status = git_output(repository, "status", "--porcelain", "--untracked-files=all", "--", *WATCHED)
     return bool(status.strip())
 
 
@@ -112,13 +112,13 @@ def changed_lines(before: Revision, after: Revision) -> list[Lines]:
     files = (*SOURCES, *JUDGING)
     options = ("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", str(before.commit))
     commits = (after.commit,) if after.commit else ()
-    listing = _output(before.repository, *options, *commits, "--", *files)
+    listing = git_output(before.repository, *options, *commits, "--", *files)
     changed = []
     for line in filter(None, listing.split("\0")):
         added, removed, path = line.split("\t", 2)
         changed.append(Lines(path, *(0 if number == "-" else int(number) for number in (added, removed))))  # -: no text
     if after.commit is None:
-        new = _output(before.repository, "ls-files", "-z", "--others", "--exclude-standard", "--", *files)
+        new = git_output(before.repository, "ls-files", "-z", "--others", "--exclude-standard", "--", *files)
         for path in filter(None, new.split("\0")):
             content = after.read(Path(path)) or b""
             changed.append(Lines(path, len(content.splitlines()), 0))
@@ -126,7 +126,7 @@ def changed_lines(before: Revision, after: Revision) -> list[Lines]:
 
 
 def _where_the_branch_began(repository: Path, head: str) -> tuple[str, str]:
-    branches = _output(repository, "for-each-ref", "--format=%(refname)", *MAIN_BRANCHES).split()
+    branches = git_output(repository, "for-each-ref", "--format=%(refname)", *MAIN_BRANCHES).split()
     if not branches:
         raise GlyphlineError(
             "there is no branch main or master to compare with; name a revision: glyphline review BASE"
@@ -136,7 +136,7 @@ def _where_the_branch_began(repository: Path, head: str) -> tuple[str, str]:
         result = _git(repository, "merge-base", head, branch)
         if result.returncode == 0:
             base = result.stdout.decode().strip()
-            own = int(_output(repository, "rev-list", "--count", f"{base}..{head}"))
+            own = int(git_output(repository, "rev-list", "--count", f"{base}..{head}"))
             name = branch.removeprefix("refs/heads/").removeprefix("refs/remotes/")
             began.append((own, base, name))
     if own_commits := [each for each in began if each[0] > 0]:
@@ -161,10 +161,11 @@ def _parent(repository: Path, head: str) -> str:
 
 
 def _is_shallow(repository: Path) -> bool:
-    return _output(repository, "rev-parse", "--is-shallow-repository").strip() == "true"
+    return git_output(repository, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
-def _output(repository: Path, *arguments: str) -> str:
+def git_output(repository: Path, *arguments: str) -> str:
+    """What git prints. Raises GlyphlineError, with git's first words, where it fails."""
     result = _git(repository, *arguments)
     if result.returncode:
         raise GlyphlineError(f"git {arguments[0]}: {_words(result)}")
