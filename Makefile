@@ -88,8 +88,8 @@ verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the 
 review: setup ## Print what changed since BASE=revision (if not given: since this branch left main)
 	cd "$${FOLDER:-.}" && glyphline review $${BASE:+-- "$$BASE"}
 
-gate: setup ## The same, and fail where a metric falls too far or dvc.lock is stale
-	cd "$${FOLDER:-.}" && glyphline review --gate $${BASE:+-- "$$BASE"}
+gate: setup ## The same, and fail where a metric falls too far (BASELINE=tag: also since then) or dvc.lock is stale
+	cd "$${FOLDER:-.}" && glyphline review --gate $${BASELINE:+"--baseline=$$BASELINE"} $${BASE:+-- "$$BASE"}
 
 prove: setup ## Rebuild the last commit from nothing in a scratch clone, and compare with what it has
 	cd "$${FOLDER:-.}" && python -P -m glyphline.review.proof

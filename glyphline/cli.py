@@ -82,6 +82,11 @@ def _add_review(commands: Commands) -> None:
         action="store_true",
         help="exit with 1 when a metric misses what the gate section of params.yaml asks, or when dvc.lock is stale",
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="REVISION",
+        help="let the gate compare with this one too, a tag perhaps: small falls may add up over many changes",
+    )
     parser.set_defaults(run=_review)
 
 
@@ -89,7 +94,7 @@ def _review(arguments: argparse.Namespace) -> int:
     from glyphline.review.command import review
     from glyphline.review.page import to_markdown
 
-    page = review(Path.cwd(), arguments.base)
+    page = review(Path.cwd(), arguments.base, arguments.baseline)
     print(to_markdown(page), end="")
     if arguments.html:
         from glyphline.review.web import write

@@ -32,6 +32,7 @@ VALUES = {
     "github.event.workflow_run.id": str(RUN),
     "github.event.workflow_run.head_sha": HEAD,
     "github.token": "secret",
+    "vars.BASELINE": "",
 }
 
 

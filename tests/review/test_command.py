@@ -66,6 +66,20 @@ def test_a_worse_variant_fails_the_gate_by_name(honest: Scratch, capsys: pytest.
     assert outcome(capsys)[0] == 0, "without --gate it only says so"
 
 
+def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(
+    honest: Scratch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest.git("tag", "v1")
+    for errors in (range(10, 47), range(20, 64), range(30, 81), range(40, 98)):  # each: 17 lost, 10 gained
+        run(honest, wrong(errors))
+        assert outcome(capsys, "--gate", "HEAD^")[0] == 0
+    status, out, err = outcome(capsys, "--gate", "--baseline", "v1", "HEAD^")
+    assert status == 1
+    assert "The gate fails: 1 limit." in out.splitlines()[0]
+    assert "(v1): mlp: accuracy fell from 97 % to 94.2 %, beyond noise; a drop of 0.5 points is allowed" in err
+    assert "git knows no such revision" in outcome(capsys, "--gate", "--baseline", "v2")[2]
+
+
 def test_a_drop_within_noise_does_not_fail_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
     run(honest, wrong(range(20, 58)))
     status, out, _ = outcome(capsys, "--gate")
