@@ -31,6 +31,8 @@ def run(name: str, main: Callable[[], dict[str, float] | None]) -> NoReturn:
         record = _timed(name, main)
     except GlyphlineError as error:
         sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted; run dvc repro to go on")
     except MemoryError:
         sys.exit(f"{name}: out of memory; set limit in params.yaml to use fewer images")
     except OSError as error:

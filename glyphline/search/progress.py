@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from glyphline.search.table import COMPLETE
+from glyphline.search.study import COMPLETE, FAILED
+
+Row = Mapping[str, Any]  # a trial that has ended, as in the table
 
 
 class Progress:
     """A bar on a terminal, a line a trial elsewhere. The time left is as if coming trials took as long as past ones."""
 
-    def __init__(self, trials: int, epochs: int, done: int, output: TextIO | None = None) -> None:
+    def __init__(self, trials: int, epochs: int, before: Sequence[Row], output: TextIO | None = None) -> None:
         self._trials, self._epochs = trials, epochs
         self._output = output or sys.stdout
         self._started = time.perf_counter()
-        self._best: tuple[float, int] | None = None
-        self._ended = self._kept = done
-        self._seen: dict[int, int] = {}  # epochs of each trial under way
+        self._ended = list(before)
+        self._before = len(before)
+        self._epochs_of: dict[int, int] = {}  # by the number of the trial
         self._bar = (
-            tqdm(total=trials * epochs, initial=done * epochs, unit="epoch", file=self._output, dynamic_ncols=True)
+            tqdm(
+                total=trials * epochs,
+                initial=len(before) * epochs,
+                unit="epoch",
+                file=self._output,
+                dynamic_ncols=True,
+            )
             if self._output.isatty()
             else None
         )
-        if done:
-            self.note(f"{done} of {trials} trials were done before")
+        if before:
+            self.note(f"{len(before)} of {trials} trials were done before")
 
     def note(self, text: str) -> None:
         """Say something that is no trial's end."""
@@ -38,47 +47,44 @@ class Progress:
 
     def epoch(self, trial: int, epoch: int) -> None:
         """A trial has done this many epochs."""
-        self._advance(epoch - self._seen.get(trial, 0))
-        self._seen[trial] = epoch
+        if self._bar is not None:
+            self._bar.update(epoch - self._epochs_of.get(trial, 0))
+        self._epochs_of[trial] = epoch
 
-    def known(self, trial: int, accuracy: float | None) -> None:
-        """A trial that was done before had this validation accuracy."""
-        self._consider(trial, accuracy)
-
-    def ended(self, trial: int, state: str, accuracy: float | None, epochs: int, reason: str = "") -> None:
-        """A trial ended: state as in the table, accuracy its best on the validation split."""
-        self._ended += 1
-        self._advance(self._epochs - self._seen.get(trial, 0))
-        self._seen[trial] = self._epochs
-        self._consider(trial, accuracy)
-        what = f"failed, {reason}" if accuracy is None else f"validation accuracy {accuracy:.4f}"
-        after = "" if state == COMPLETE else f", {state} after {epochs} epochs" if accuracy is not None else ""
-        best = f"; best {self._best[0]:.4f} (trial {self._best[1]})" if self._best else ""
-        line = f"trial {trial}: {what}{after}; {self._ended} of {self._trials} done{best}"
-        if self._bar is None:
-            self.note(line + self._left())
+    def ended(self, row: Row) -> None:
+        """A trial ended."""
+        self._ended.append(row)
+        self.epoch(row["trial"], self._epochs)
+        if row["state"] == FAILED:
+            result = f"failed, {row['failure']}"
         else:
-            self._bar.set_description_str(f"{self._ended} of {self._trials} trials{best}")
-            if accuracy is None:
-                self.note(line)
+            result = f"validation accuracy {row['validation_accuracy']:.4f}"
+            if row["state"] != COMPLETE:
+                result += f", {row['state']} after {row['epochs']} epochs"
+        done = f"{len(self._ended)} of {self._trials}"
+        best = self._best()
+        if self._bar is None:
+            self.note(f"trial {row['trial']}: {result}; {done} done{best}{self._left()}")
+        else:
+            self._bar.set_description_str(f"{done} trials{best}")
+            if row["state"] == FAILED:
+                self.note(f"trial {row['trial']}: {result}")
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
             self._bar.close()
 
-    def _consider(self, trial: int, accuracy: float | None) -> None:
-        if accuracy is not None and (self._best is None or (-accuracy, trial) < (-self._best[0], self._best[1])):
-            self._best = (accuracy, trial)
-
-    def _advance(self, epochs: int) -> None:
-        if self._bar is not None and epochs > 0:
-            self._bar.update(epochs)
+    def _best(self) -> str:
+        accuracies = [(row["validation_accuracy"], -row["trial"]) for row in self._ended if row["state"] != FAILED]
+        if not accuracies:
+            return ""
+        accuracy, number = max(accuracies)
+        return f"; best {accuracy:.4f} (trial {-number})"
 
     def _left(self) -> str:
-        todo = self._trials - self._ended
+        todo = self._trials - len(self._ended)
         if not todo:
             return ""
-        done_now = max(self._ended - self._kept, 1)
-        seconds = (time.perf_counter() - self._started) / done_now * todo
+        seconds = (time.perf_counter() - self._started) / (len(self._ended) - self._before) * todo
         return f"; about {seconds:.0f} s left" if seconds < 120 else f"; about {seconds / 60:.0f} min left"

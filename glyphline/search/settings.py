@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from glyphline import paths
-from glyphline.errors import ParamsError, quoted
+from glyphline.errors import ParamsError
 from glyphline.model.variant import Variant, check_key
 from glyphline.search.space import Alternatives, examples
 
@@ -19,6 +18,13 @@ NOT_SEARCHED = {
     "epochs": "a trial takes up to fixed.epochs",
     "early_stopping": "search.stopping ends trials",
     "seeds": "a trial is trained once",
+}
+# On which cluster the trials run is said by the environment; these keys of params.yaml are refused.
+CLUSTER_VARIABLES = {
+    "scheduler": "GLYPHLINE_SCHEDULER",  # tls://host:port or tcp://host:port
+    "tls_ca_file": "GLYPHLINE_TLS_CA_FILE",
+    "tls_certificate": "GLYPHLINE_TLS_CERTIFICATE",
+    "tls_key": "GLYPHLINE_TLS_KEY",
 }
 
 
@@ -44,20 +50,24 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
     fixed: Variant = Field(description="what all trials share; epochs is the most that a trial may take")
     space: dict[str, Alternatives] = Field(min_length=1, description="what the trials differ in: a variant's keys")
     final: dict[str, Any] = Field(default={}, description="what `tuned` is trained with instead: a variant's keys")
-    workers: PositiveInt = Field(default=2, description="processes on this machine, if there is no scheduler")
-    scheduler: str | None = Field(
-        default=None,
-        description="a running Dask scheduler, tcp://host:port or tls://host:port; null for this machine alone",
+    workers: PositiveInt = Field(
+        default=2, description="processes on this machine, unless GLYPHLINE_SCHEDULER names a cluster"
     )
-    tls_ca_file: str | None = Field(default=None, description="for tls://: the authority's certificate, a PEM file")
-    tls_certificate: str | None = Field(default=None, description="for tls://: our certificate, a PEM file")
-    tls_key: str | None = Field(default=None, description="for tls://: our private key, a PEM file")
     trial_memory_gib: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
         description="a trial that takes more fails; null for its worker's limit",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_no_cluster(cls, values: Any) -> Any:
+        named = [key for key in CLUSTER_VARIABLES if isinstance(values, dict) and key in values]
+        if named:
+            variables = ", ".join(CLUSTER_VARIABLES[key] for key in named)
+            raise ValueError(f"remove {', '.join(named)}; in their place set the environment's {variables}")
+        return values
 
     @field_validator("space")
     @classmethod
@@ -76,38 +86,26 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
             check_key(key, value)
         return final
 
-    @field_validator("scheduler")
-    @classmethod
-    def _is_an_address(cls, scheduler: str | None) -> str | None:
-        if scheduler is not None and not re.fullmatch(r"(tcp|tls)://\S+:\d+", scheduler):
-            raise ValueError(f"a scheduler is tcp://host:port or tls://host:port, but it is {quoted(scheduler)}")
-        return scheduler
 
-    @model_validator(mode="after")
-    def _certificates_go_with_tls(self) -> Search:
-        files = (self.tls_ca_file, self.tls_certificate, self.tls_key)
-        encrypted = self.scheduler is not None and self.scheduler.startswith("tls://")
-        if encrypted != all(files) or (any(files) and not all(files)):
-            raise ValueError(
-                "a scheduler at tls:// and the files tls_ca_file, tls_certificate and tls_key go together: give all "
-                "four or none"
-            )
-        return self
+def required(search: Search | None) -> Search:
+    """The search, where params.yaml has one. Raises ParamsError."""
+    if search is None:
+        raise ParamsError(f"{paths.PARAMS}: search: this section is missing; docs/search.md says what it holds")
+    return search
 
 
 def tuned_variant(search: Search | None) -> Variant:
     """The variant `tuned`: what tune found, with search.final on top.
 
-    Raises ParamsError where there is no search, where it has found nothing, or where the two do not go together.
+    Raises ParamsError where there is no search, where tune has found nothing, or where the two do not go together.
     """
-    if search is None:
-        raise ParamsError(f"{paths.PARAMS}: search: this section is missing; docs/search.md says what it holds")
+    final = required(search).final
     try:
         found = json.loads(paths.WINNER.read_text(encoding="utf-8"))["variant"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ParamsError(f"{paths.WINNER}: the winner of the search is not in it; run: dvc repro tune") from None
     try:
-        return Variant.model_validate(found | search.final)
+        return Variant.model_validate(found | final)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ParamsError(f"{paths.PARAMS}: search.final: together with what was found: {reason}") from None

@@ -1,26 +1,36 @@
-"""The study: which trials there are, how they ended, and where that is kept."""
+"""The study: what each trial draws and when it is stopped, how trials ended, and the table and winner they give."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+import pandas as pd
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import OperationalError
 
+from glyphline import paths
+from glyphline.errors import GlyphlineError
+from glyphline.model.training import DIGITS
+from glyphline.search.cluster import versions
 from glyphline.search.settings import Search
+from glyphline.search.space import distributions, suggest
 
 STARTUP_TRIALS = 5  # of TPE, at random: half of the default number of trials
-FAILURE = "failure"  # the user attribute of a trial that says why it failed
-STOPPED = "stopped"  # the one of a trial that was stopped before its last epoch
+COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"  # the states of a trial that has ended
 
 
 class SeededSampler(BaseSampler):
@@ -79,20 +89,6 @@ def pruner(search: Search) -> BasePruner:
     return SuccessiveHalvingPruner() if search.stopping == "successive_halving" else NopPruner()
 
 
-def open_study(path: Path, search: Search, seed: int) -> optuna.Study:
-    """The study kept in the SQLite file `path`, new or as it was left: a trial that was under way is RUNNING in it."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.create_study(
-        storage=f"sqlite:///{path}",
-        study_name="search",
-        load_if_exists=True,
-        direction="maximize",
-        sampler=sampler(search, seed),
-        pruner=pruner(search),
-    )
-
-
 def digest(search: Search, seed: int, data: str, versions: dict[str, str]) -> str:
     """Of all that a trial's course depends on, but not how many trials there are or where they run."""
     depends = search.model_dump(include={"sampler", "stopping", "patience", "fixed", "space"})
@@ -100,13 +96,141 @@ def digest(search: Search, seed: int, data: str, versions: dict[str, str]) -> st
     return hashlib.sha256(everything.encode()).hexdigest()[:16]
 
 
-def is_done(study: optuna.Study, search: Search) -> bool:
-    """Whether as many trials as were asked for have ended, none by an accident that may pass."""
-    trials = study.get_trials(deepcopy=False)[: search.trials]
-    return len(trials) == search.trials and all(trial.state.is_finished() for trial in trials)
+class Study:
+    """The first `search.trials` trials of a search, kept in a SQLite file: new, or as they were left.
+
+    A trial that was under way when the search ended is unfinished in the file and runs again, as does one that failed
+    for a reason that may pass: `transient_failures` has these reasons, by the trial's number.
+    """
+
+    def __init__(self, path: Path, search: Search, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.search, self.seed = search, seed
+        self.transient_failures: dict[int, str] = {}
+        self._study = optuna.create_study(
+            storage=f"sqlite:///{path}",
+            study_name="search",
+            load_if_exists=True,
+            direction="maximize",
+            sampler=sampler(search, seed),
+            pruner=pruner(search),
+        )
+        self._unfinished = [
+            optuna.Trial(self._study, trial._trial_id) for trial in self._trials() if not trial.state.is_finished()
+        ]
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)[: self.search.trials]
+
+    def accuracies(self, number: int) -> dict[int, float]:
+        """A trial's validation accuracies so far (0-1), by epoch."""
+        return self._trials()[number].intermediate_values
+
+    @property
+    def has_trials_left(self) -> bool:
+        """Whether there are trials that `next_trial` has not given yet."""
+        return bool(self._unfinished) or len(self._trials()) < self.search.trials
+
+    def next_trial(self) -> optuna.Trial:
+        """An unfinished trial, or else a new one."""
+        return self._unfinished.pop(0) if self._unfinished else self._study.ask()
+
+    def should_stop(self, trial: optuna.Trial) -> bool:
+        """Whether the stopping rule ends a trial before its last epoch."""
+        return 0 < len(self.accuracies(trial.number)) < self.search.fixed.epochs and trial.should_prune()
+
+    def end(self, trial: optuna.Trial, stopped: bool) -> None:
+        """Record a trial's end. Its value is its best validation accuracy."""
+        if stopped:
+            trial.set_user_attr(STOPPED, True)
+        if stopped and self.search.stopping == "successive_halving":
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:  # on a plateau it has come as far as it can
+            self._study.tell(trial, max(self.accuracies(trial.number).values()))
+
+    def fail(self, trial: optuna.Trial, reason: str, transient: bool) -> None:
+        """Record a trial's failure; a transient one only here, so that the next search tries again."""
+        if transient:
+            self.transient_failures[trial.number] = reason
+        else:
+            trial.set_user_attr(FAILED, reason)
+            self._study.tell(trial, state=TrialState.FAIL)
+
+    def row(self, number: int) -> dict[str, Any]:
+        """A trial that has ended: its number and state, its best validation accuracy (0-1) and the epoch of that, its
+        epochs, what was drawn, and why it failed.
+        """
+        trial = self._trials()[number]
+        failure = self.transient_failures.get(number) or trial.user_attrs.get(FAILED, "")
+        accuracies = trial.intermediate_values
+        best = None if failure else max(sorted(accuracies), key=accuracies.__getitem__)  # the first of equals
+        return {
+            "trial": number,
+            "state": FAILED if failure else STOPPED if trial.user_attrs.get(STOPPED) else COMPLETE,
+            "validation_accuracy": None if best is None else round(accuracies[best], DIGITS),
+            "best_epoch": best,
+            "epochs": len(accuracies),
+            **{name: trial.params.get(name) for name in distributions(self.search.space)},
+            "failure": failure,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every trial that has ended, by number."""
+        ended = (
+            each.number for each in self._trials() if each.state.is_finished() or each.number in self.transient_failures
+        )
+        return [self.row(number) for number in ended]
+
+    def table(self) -> pd.DataFrame:
+        """The rows as a table, whole numbers that some trials lack as whole numbers."""
+        rows = self.rows()
+        whole = [
+            name for name in distributions(self.search.space) if all(type(row[name]) in (int, NoneType) for row in rows)
+        ]
+        return pd.DataFrame(rows).astype(dict.fromkeys(["best_epoch", *whole], "Int64"))
+
+    def winner(self) -> dict[str, Any]:
+        """The trial with the highest validation accuracy, the first of equals, and its variant.
+
+        Raises GlyphlineError where every trial failed.
+        """
+        rows = self.rows()
+        best = min(rows, key=lambda row: (row["state"] == FAILED, -(row["validation_accuracy"] or 0), row["trial"]))
+        if best["state"] == FAILED:
+            raise GlyphlineError(f"{paths.PARAMS}: search: every trial failed, the first: {best['failure']}")
+        drawn = suggest(self._trials()[best["trial"]], self.search.space)
+        kept = {key: best[key] for key in ("trial", "validation_accuracy", "best_epoch")}
+        return kept | {"variant": self.search.fixed.model_dump() | drawn}
+
+    def write(self) -> None:
+        """Write the table, the winner and the space. Raises GlyphlineError where every trial failed."""
+        winner, table = self.winner(), self.table()
+        space = {name: distribution_to_json(each) for name, each in distributions(self.search.space).items()}
+        for path in (paths.TRIALS, paths.SPACE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        paths.SPACE.write_text(json.dumps(space, indent=2) + "\n", encoding="utf-8")
+        table.to_csv(paths.TRIALS, index=False)
+        paths.WINNER.write_text(json.dumps(winner, indent=2) + "\n", encoding="utf-8")
+        accuracy = f"validation accuracy {winner['validation_accuracy']:.4f}"
+        print(f"{paths.WINNER}: trial {winner['trial']} of {len(table)}, {accuracy}")
 
 
-def unfinished(study: optuna.Study) -> list[optuna.Trial]:
-    """The trials that were under way when the search ended, or that ended by accident; by number."""
-    frozen = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return [optuna.Trial(study, each._trial_id) for each in frozen]
+@contextmanager
+def open_study(search: Search, seed: int, data: str) -> Iterator[Study]:
+    """The study of a search on the data with this digest, for one process at a time: another waits.
+
+    Raises GlyphlineError where its file cannot be read or written.
+    """
+    path = paths.study(digest(search, seed, data, versions()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # a search outlives its `dvc repro` where that is killed alone
+            print("the same search is running already; waiting for its end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield Study(path, search, seed)
+        except (OperationalError, StorageInternalError) as error:
+            cause = error if isinstance(error, OperationalError) else error.__cause__
+            raise GlyphlineError(f"{path}: {getattr(cause, 'orig', cause)}; what is done is kept") from None

@@ -6,6 +6,7 @@ thread: sums over several depend in their last digits on how many there are.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -13,17 +14,26 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from glyphline.model import training
+from glyphline.model.training import Examples
 from glyphline.model.variant import Variant
 
 LONGEST_REASON = 120  # characters
 
-Report = dict[str, float]  # epoch, from 1, training.COLUMNS' values after it, and the seconds of training up to there
+
+class Report(NamedTuple):
+    """One epoch of a trial: its number from 1, the validation accuracy after it (0-1), the seconds up to its end."""
+
+    trial: int
+    epoch: int
+    validation_accuracy: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,33 @@ class Splits:
     """The data of all trials, and a digest of them."""
 
     digest: str
-    train: training.Examples
-    validation: training.Examples
+    train: Examples
+    validation: Examples
+
+    @classmethod
+    def load(cls, folder: Path) -> Splits:
+        """Read what preprocess wrote into memory: plain arrays are sent to workers without another copy."""
+        md5 = hashlib.md5()
+        for path in sorted(folder.glob("*/*.npy")):
+            with path.open("rb") as file:
+                md5.update(hashlib.file_digest(file, "md5").digest())
+        train, validation = (Examples.load(folder / name) for name in ("train", "validation"))
+        return cls(md5.hexdigest(), train, validation).map(np.array)
+
+    def map(self, convert: Callable[[Any], Any]) -> Splits:
+        """The same with every array converted."""
+        train, validation = (
+            Examples(convert(part.images), convert(part.labels)) for part in (self.train, self.validation)
+        )
+        return Splits(self.digest, train, validation)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: with a failure in a few words, or with none. A lack of memory may pass, divergence will not."""
+    """How a job ended: with a failure in a few words, or with none; a transient one may not come again."""
 
     failure: str | None = None
-    may_pass: bool = False
+    transient: bool = False
 
 
 class _StoppedError(Exception):
@@ -67,20 +94,23 @@ def serve(descriptor: int) -> None:
     """Answer each Job with a Report an epoch and an Outcome, until the worker goes away. Splits are kept."""
     connection = Connection(descriptor)
     training.make_deterministic(seed=0, threads=1)  # each job brings its own seed
+    import tensorflow as tf
+
     splits: Splits | None = None
     inbox: SimpleQueue[tuple[Job, threading.Event] | Splits] = SimpleQueue()
     threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
     while True:
         message = inbox.get()
         if isinstance(message, Splits):
-            splits = _as_tensors(message)
+            splits = message.map(tf.constant)  # TensorFlow copies it once, and not for each trial
         else:
             assert splits is not None, "the data come first"
             job, stopped = message
-            connection.send(_outcome(job, splits, connection.send, stopped))
+            connection.send(_run(job, splits, connection.send, stopped))
 
 
 def _listen(connection: Connection, inbox: SimpleQueue[tuple[Job, threading.Event] | Splits]) -> None:
+    """Pass on what the worker sends, each job with the event that its stop sets."""
     stops: dict[int, threading.Event] = {}
     while True:
         try:
@@ -96,51 +126,34 @@ def _listen(connection: Connection, inbox: SimpleQueue[tuple[Job, threading.Even
             inbox.put(message)
 
 
-def _outcome(job: Job, splits: Splits, report: Callable[[Report], None], stopped: threading.Event) -> Outcome:
+def _run(job: Job, splits: Splits, report: Callable[[Report], None], stopped: threading.Event) -> Outcome:
+    import keras
     import tensorflow as tf
 
+    class Watcher(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.started = time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if stopped.is_set():
+                raise _StoppedError
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            if not np.isfinite([logs[name] for name in training.COLUMNS]).all():
+                raise FloatingPointError(f"diverged in epoch {epoch + 1}")
+            seconds = time.perf_counter() - self.started
+            report(Report(job.number, epoch + 1, float(logs["val_accuracy"]), seconds))
+
     try:
-        train(job, splits, report, stopped.is_set)
+        training.fit(job.variant, splits.train, splits.validation, job.seed, watchers=[Watcher()])
     except FloatingPointError as error:
         return Outcome(str(error))
     except (MemoryError, tf.errors.ResourceExhaustedError):
-        return Outcome("out of memory", may_pass=True)
+        return Outcome("out of memory", transient=True)
     except _StoppedError:
-        return Outcome("stopped", may_pass=True)
+        return Outcome("stopped", transient=True)
     except Exception as error:  # a network that cannot be built or run is one that cannot win
         traceback.print_exc()
         first_line = str(error).strip().partition("\n")[0]
         return Outcome(f"{type(error).__name__}: {first_line[:LONGEST_REASON]}")
     return Outcome()
-
-
-def train(job: Job, splits: Splits, report: Callable[[Report], None], stopped: Callable[[], bool]) -> None:
-    """Train a job's network and report each epoch. Raises FloatingPointError once the loss is no number."""
-    import keras
-
-    class Watcher(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.clock = time.perf_counter()
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if stopped():
-                raise _StoppedError
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            values = {ours: float(logs[theirs]) for theirs, ours in training.COLUMNS.items()}
-            if not np.isfinite(list(values.values())).all():
-                raise FloatingPointError(f"diverged in epoch {epoch + 1}")
-            report({"epoch": epoch + 1, "seconds": time.perf_counter() - self.clock} | values)
-
-    training.fit(job.variant, splits.train, splits.validation, job.seed, watchers=[Watcher()])
-
-
-def _as_tensors(splits: Splits) -> Splits:
-    """The same data where TensorFlow can use them without a copy for each trial."""
-    import tensorflow as tf
-
-    train, validation = (
-        training.Examples(tf.constant(part.images), tf.constant(part.labels))
-        for part in (splits.train, splits.validation)
-    )
-    return Splits(splits.digest, train, validation)

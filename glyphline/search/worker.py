@@ -5,30 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import distributed
 import psutil
 
+from glyphline.search.cluster import check_versions, versions
 from glyphline.search.trial import Job, Outcome, Report, Splits, Stop
-from glyphline.search.versions import check
 
 LOOK = 0.25  # seconds between looks at a trial's memory, and at whether it is still wanted
 PATIENCE = 10  # seconds that a process is given to end
 KILLED = "its process was killed, as happens for want of memory"
-_GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a trial ended, with all it reported."""
-
-    reports: list[Report]
-    outcome: Outcome
 
 
 class TrialProcess:
@@ -48,7 +38,10 @@ class TrialProcess:
         )
         theirs.close()
         self._data: str | None = None
-        _be_the_first_to_go(self._process.pid)
+        # Where memory runs out, Linux is to end this process rather than the worker or what else there is.
+        oom_score = Path(f"/proc/{self._process.pid}/oom_score_adj")
+        if oom_score.is_file():
+            oom_score.write_text("1000", encoding="ascii")
 
     def run(
         self,
@@ -73,13 +66,13 @@ class TrialProcess:
                     on_report(message)
                 if memory_bytes is not None and self._process.memory_info().rss > memory_bytes:
                     self.end()
-                    return Outcome("out of memory", may_pass=True)
+                    return Outcome("out of memory", transient=True)
                 if not asked_to_stop and not wanted():
                     self._connection.send(Stop(job.number))
                     asked_to_stop = True
         except (EOFError, OSError, psutil.NoSuchProcess):
             self.end()
-            return Outcome(KILLED, may_pass=True)
+            return Outcome(KILLED, transient=True)
 
     @property
     def alive(self) -> bool:
@@ -93,63 +86,37 @@ class TrialProcess:
         self._process.wait(PATIENCE)
 
 
-def _be_the_first_to_go(pid: int) -> None:
-    """Where memory runs out, Linux shall end this process rather than the worker or what else there is."""
-    adjustment = Path(f"/proc/{pid}/oom_score_adj")
-    if adjustment.is_file():
-        adjustment.write_text("1000", encoding="ascii")
+_idle: SimpleQueue[TrialProcess] = SimpleQueue()  # at most one a thread: starting TensorFlow takes seconds
 
 
-@dataclass
-class _Idle:
-    """The processes of this worker that have nothing to do. One a thread: starting TensorFlow takes seconds."""
+def run_trial(
+    job: Job, splits: Splits, topic: str, expected: dict[str, str], trial_memory_gib: float | None
+) -> tuple[list[Report], Outcome]:
+    """Run a trial, as a task of Dask's: each report is also an event of the topic. Raises VersionsDifferError.
 
-    processes: list[TrialProcess] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_idle = _Idle()
-
-
-def _borrow() -> TrialProcess:
-    with _idle.lock:
-        return _idle.processes.pop() if _idle.processes else TrialProcess()
-
-
-def _give_back(process: TrialProcess) -> None:
-    with _idle.lock:
-        _idle.processes.append(process)
-
-
-def run_trial(job: Job, splits: Splits, topic: str, versions: dict[str, str], trial_memory_gib: float | None) -> Ended:
-    """Run a trial, as a task of Dask's: each report is an event of the topic, as is the end of the whole its result.
-
-    Raises VersionsDifferError.
+    A trial may take the memory that it is given here, else its share of the worker's limit.
     """
     worker = distributed.get_worker()
-    check(versions, f"the worker at {worker.address}")
+    check_versions(versions(), expected, f"the worker at {worker.address}")
     key = worker.get_current_task()
     reports: list[Report] = []
 
     def on_report(report: Report) -> None:
         reports.append(report)
-        worker.log_event(topic, {"trial": job.number, "report": report})
+        worker.log_event(topic, {"report": report})
 
     def wanted() -> bool:
         # Dask cancels a task whose result nobody waits for: the search stopped the trial, or ended itself.
         task = worker.state.tasks.get(key)
         return task is not None and task.state == "executing"
 
-    process = _borrow()
-    outcome = process.run(job, splits, on_report, wanted, _memory_bytes(worker, trial_memory_gib))
+    limit = worker.memory_manager.memory_limit
+    memory_bytes = trial_memory_gib * 2**30 if trial_memory_gib else limit / worker.state.nthreads if limit else None
+    try:
+        process = _idle.get_nowait()
+    except Empty:
+        process = TrialProcess()
+    outcome = process.run(job, splits, on_report, wanted, memory_bytes)
     if process.alive:
-        _give_back(process)
-    return Ended(reports, outcome)
-
-
-def _memory_bytes(worker: distributed.Worker, trial_memory_gib: float | None) -> float | None:
-    """What a trial may take: what was asked for, else the worker's own limit, shared by its threads."""
-    if trial_memory_gib is not None:
-        return trial_memory_gib * _GIB
-    limit: int | None = worker.memory_manager.memory_limit
-    return limit / worker.state.nthreads if limit else None
+        _idle.put(process)
+    return reports, outcome

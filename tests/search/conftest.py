@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
 
+from glyphline.search.cluster import connected
+from glyphline.search.settings import CLUSTER_VARIABLES
+from stages import tune
 from tests.conftest import REPOSITORY, Labelled
 from tests.stages.test_train import prepare
 
@@ -119,11 +124,35 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     pytest.fail(f"waited in vain until {what}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cluster_of_the_user_s() -> Iterator[None]:
+    """What the environment says of clusters is for the tests to set."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CLUSTER_VARIABLES.values():
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
-def alone(searchable: World) -> Path:
+def client() -> Iterator[Client]:
+    """A cluster of one worker, as tune starts it, for searches that end well."""
+    with connected(workers=1) as connection:
+        yield connection
+
+
+def tune_on(client: Client, folder: Path) -> None:
+    """Run tune in a folder, on a cluster that is there already: its worker keeps TensorFlow loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(tune, "connected", lambda workers: contextlib.nullcontext(client))
+        tune.main()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(searchable: World, client: Client) -> Path:
     """The folder of a search that ran on one worker, without any mishap."""
     folder = searchable()
-    finish(start(folder, "stages.tune"))
+    tune_on(client, folder)
     return folder
 
 

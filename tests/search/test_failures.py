@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+import stat
+import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import psutil
 import pytest
+from distributed import Client, Security
 
 from glyphline.errors import GlyphlineError
 from glyphline.search import cluster, loop
-from glyphline.search.versions import versions
+from glyphline.search.cluster import versions
 from stages import tune
 from tests.conftest import Write
-from tests.search.conftest import LONGEST, World, finish, kill_group, same_outputs, start, wait_for
+from tests.search.conftest import TRIALS, World, finish, same_outputs, start, tune_on, wait_for
 
 # With seed 9 the trials diverge, take too much memory, diverge, train, and leave nothing of the images, in this order.
 MISHAPS: dict[str, Any] = {
@@ -30,20 +33,20 @@ MISHAPS: dict[str, Any] = {
 }
 
 
-def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The one sentence with which tune ends in a folder."""
+def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch, client: Client | None = None) -> str:
+    """The one sentence with which tune ends in a folder, on this cluster or on its own."""
     monkeypatch.chdir(folder)
     with pytest.raises(GlyphlineError) as caught:
-        tune.main()
+        tune_on(client, folder) if client else tune.main()
     assert len(str(caught.value).splitlines()) == 1
     assert not (folder / "metrics").exists()
     return str(caught.value)
 
 
-def test_trials_that_fail_are_recorded_and_the_search_goes_on(searchable: World) -> None:
+def test_trials_that_fail_are_recorded_and_the_search_goes_on(searchable: World, client: Client) -> None:
     folder = searchable(seed=9, **MISHAPS)
-    finish(start(folder, "stages.tune"))
-    trials = pd.read_csv(folder / "metrics/search/trials.csv", keep_default_na=False)
+    tune_on(client, folder)
+    trials = pd.read_csv(folder / TRIALS, keep_default_na=False)
     assert list(trials["state"]) == ["failed", "failed", "failed", "complete", "failed"]
     reasons = ["diverged in epoch 1", "out of memory", "diverged in epoch 1", "", "not a network: convolution "]
     for reason, expected in zip(trials["failure"], reasons, strict=True):
@@ -52,10 +55,9 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(searchable: World)
 
 
 def test_a_search_of_which_every_trial_fails_is_one_sentence(
-    searchable: World, monkeypatch: pytest.MonkeyPatch
+    searchable: World, monkeypatch: pytest.MonkeyPatch, client: Client
 ) -> None:
-    folder = searchable(trials=2, space={"filters": {"choices": [[2] * 14]}})
-    said = refusal(folder, monkeypatch)
+    said = refusal(searchable(trials=2, space={"filters": {"choices": [[2] * 14]}}), monkeypatch, client)
     assert said.startswith("params.yaml: search: every trial failed, the first: not a network: convolution ")
 
 
@@ -70,7 +72,7 @@ def trial_process(searching: int) -> psutil.Process:
 
 
 def test_a_killed_trial_and_a_killed_worker_with_the_only_copy_of_the_data_lose_nothing(
-    alone: Path, searchable: World
+    undisturbed: Path, searchable: World
 ) -> None:
     folder = searchable()
     process = start(folder, "stages.tune")
@@ -82,64 +84,72 @@ def test_a_killed_trial_and_a_killed_worker_with_the_only_copy_of_the_data_lose_
     assert worker is not None
     worker.kill()
     assert "sending the data again" in finish(process)
-    assert same_outputs(alone, folder)
+    assert same_outputs(undisturbed, folder)
 
 
-def test_a_scheduler_that_cannot_be_reached_is_one_sentence(searchable: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1)
-    folder = searchable(scheduler="tcp://127.0.0.1:9")
-    said = refusal(folder, monkeypatch)
-    assert said.startswith("params.yaml: search.scheduler: tcp://127.0.0.1:9 does not answer within 1 s")
-
-
-def test_no_part_of_dask_can_tell_of_a_lost_connection_by_a_traceback(
+def test_a_scheduler_that_cannot_be_reached_is_one_sentence_and_dask_adds_no_traceback(
     searchable: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1)
-    refusal(searchable(scheduler="tcp://127.0.0.1:9"), monkeypatch)
-    # Which part finds the connection lost first depends on timing. The collector of garbage knows of none.
+    monkeypatch.setenv("GLYPHLINE_SCHEDULER", "tcp://127.0.0.1:9")
+    said = refusal(searchable(), monkeypatch)
+    assert said.startswith("GLYPHLINE_SCHEDULER: tcp://127.0.0.1:9 does not answer within 1 s")
+    # Which part finds a connection lost first depends on timing. The collector of garbage knows of none.
     parts = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
     loud = {name for name in parts if logging.getLogger(name).isEnabledFor(logging.ERROR)}
     assert {"distributed.batched", "distributed.client", "distributed.comm.tcp"} <= set(parts)
     assert loud <= {"distributed.gc"}
 
 
-def test_a_scheduler_that_dies_is_one_sentence(searchable: World, tmp_path: Path) -> None:
-    where = ["--host", "127.0.0.1", "--no-dashboard"]
-    scheduler = start(tmp_path, "distributed.cli.dask_scheduler", *where, "--port", "0")
-    address = wait_for(scheduler, "Scheduler at:").split()[-1]
-    worker = start(tmp_path, "distributed.cli.dask_worker", address, *where, "--nthreads", "1")
-    try:
-        folder = searchable(scheduler=address)
-        process = start(folder, "stages.tune")
-        wait_for(process, "1 of 4 done")
-        kill_group(scheduler)
-        output, _ = process.communicate(timeout=LONGEST)
-    finally:
-        kill_group(scheduler)
-        kill_group(worker)
-    assert process.returncode == 1
-    assert output.splitlines()[-1].startswith("the connection to the scheduler is lost")
-    assert "Traceback" not in output, output
+TLS = {"GLYPHLINE_TLS_CA_FILE": "params.yaml", "GLYPHLINE_TLS_CERTIFICATE": "cert", "GLYPHLINE_TLS_KEY": "params.yaml"}
 
 
-def test_a_certificate_that_is_missing_or_none_is_one_sentence(
-    searchable: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"GLYPHLINE_SCHEDULER": "10.0.0.1:8786"}, "GLYPHLINE_SCHEDULER: a scheduler is tls://host:port or tcp://host"),
+        ({"GLYPHLINE_SCHEDULER": "tls://10.0.0.1:1"}, "GLYPHLINE_SCHEDULER: tls:// and GLYPHLINE_TLS_CA_FILE, "),
+        ({"GLYPHLINE_SCHEDULER": "tcp://10.0.0.1:1"} | TLS, "GLYPHLINE_SCHEDULER: tls:// and GLYPHLINE_TLS_CA_FILE, "),
+        ({"GLYPHLINE_SCHEDULER": "tls://[::1]:1"} | TLS, "GLYPHLINE_TLS_CERTIFICATE: cert: there is no such file"),
+        (
+            {"GLYPHLINE_SCHEDULER": "tls://10.0.0.1:1"} | TLS | {"GLYPHLINE_TLS_CERTIFICATE": "params.yaml"},
+            "GLYPHLINE_TLS_CA_FILE, GLYPHLINE_TLS_CERTIFICATE, GLYPHLINE_TLS_KEY: these are no certificates and key ",
+        ),
+    ],
+)
+def test_an_environment_that_names_no_cluster_is_one_sentence(
+    environment: dict[str, str], said: str, searchable: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {"tls_ca_file": "params.yaml", "tls_certificate": "cert.pem", "tls_key": "params.yaml"}
-    folder = searchable(scheduler="tls://127.0.0.1:9", **files)
-    assert refusal(folder, monkeypatch).startswith(
-        "params.yaml: search.tls_certificate: cert.pem: there is no such file"
-    )
-    (folder / "cert.pem").write_text("no certificate", encoding="ascii")
-    assert "PEM" in refusal(folder, monkeypatch)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert refusal(searchable(), monkeypatch).startswith(said)
 
 
-def test_a_worker_of_other_versions_is_one_sentence(searchable: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_else_on_this_machine_can_give_work_to_the_workers(client: Client) -> None:
+    address = client.scheduler.address
+    workers = client.scheduler_info()["workers"]
+    assert all(each.startswith("tls://") for each in (address, *workers, *(each["nanny"] for each in workers.values())))
+    for where, security in ((address.replace("tls", "tcp"), None), (address, Security.temporary())):
+        with pytest.raises(OSError):  # noqa: PT011  # Dask raises several, by who notices first
+            Client(where, security=security, timeout=1, set_as_default=False)
+
+
+def test_nobody_else_on_this_machine_can_put_modules_in_the_way_of_the_workers(client: Client) -> None:
+    for entries in (sys.path, *client.run(lambda: sys.path).values()):
+        scratch = [Path(entry) for entry in entries if "dask-scratch-space" in entry]
+        assert scratch, "Dask looks for modules in its temporary folder"
+        for folder in scratch:
+            (private,) = (each for each in folder.parents if each.name.startswith("glyphline-"))
+            assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+def test_a_worker_of_other_versions_is_one_sentence(
+    searchable: World, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
     other = versions() | {"keras": "3.0.0"}
     monkeypatch.setattr(loop, "versions", lambda: other)
-    said = refusal(searchable(), monkeypatch)
-    assert said.startswith("the worker at tcp://127.0.0.1:")
+    said = refusal(searchable(), monkeypatch, client)
+    assert said.startswith("the worker at tls://127.0.0.1:")
     assert f"has keras {versions()['keras']} instead of 3.0.0; " in said
 
 

@@ -17,7 +17,6 @@ REST: dict[str, Any] = {
     "preprocess": {"validation_fraction": 0.1},
     "variants": {"mlp": {"dense": [8], "epochs": 1}},
 }
-TLS = {"tls_ca_file": "ca.pem", "tls_certificate": "cert.pem", "tls_key": "key.pem"}
 
 
 def parse(**changes: Any) -> Params:
@@ -27,13 +26,6 @@ def parse(**changes: Any) -> Params:
 def test_with_a_search_tuned_is_judged_beside_the_variants_and_without_one_it_is_not() -> None:
     assert parse().judged() == ["mlp", "tuned"]
     assert parse_params(REST, "params.yaml").judged() == ["mlp"]
-
-
-@pytest.mark.parametrize("scheduler", [None, "tcp://10.0.0.1:8786", "tcp://[::1]:8786", "tcp://node-1.cluster:1"])
-def test_a_scheduler_is_an_address_or_none(scheduler: str | None) -> None:
-    search = parse(scheduler=scheduler).search
-    assert search is not None
-    assert search.scheduler == scheduler
 
 
 def entries(**each: Any) -> dict[str, Any]:
@@ -70,10 +62,10 @@ def entries(**each: Any) -> dict[str, Any]:
         ({"space": entries(count=3)}, "search.space.dense.each: this is a range, or choices; "),
         ({"final": {"epoch": 3}}, "search.final: a variant has no key epoch; did you mean epochs?"),
         ({"final": {"epochs": 0}}, "search.final: epochs cannot be 0: "),
-        ({"scheduler": "10.0.0.1:8786"}, "search.scheduler: a scheduler is tcp://host:port or tls://host:port, but "),
-        ({"scheduler": "tls://10.0.0.1:8786"}, "search: a scheduler at tls:// and the files "),
-        ({"scheduler": "tcp://10.0.0.1:8786"} | TLS, "search: a scheduler at tls:// and the files "),
-        ({"tls_key": "key.pem"}, "search: a scheduler at tls:// and the files "),
+        (
+            {"scheduler": "tcp://10.0.0.1:1", "tls_key": None},
+            "search: remove scheduler, tls_key; in their place set the environment's GLYPHLINE_SCHEDULER, GLYPHLINE_T",
+        ),
     ],
 )
 def test_what_makes_no_search_is_refused_by_key(changes: dict[str, Any], said: str) -> None:

@@ -13,21 +13,12 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
 from glyphline.model.variant import Variant
-from glyphline.search import versions
+from glyphline.search import cluster
+from glyphline.search.cluster import versions
+from glyphline.search.loop import timing_warnings
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
-from glyphline.search.study import (
-    FAILURE,
-    STOPPED,
-    PlateauPruner,
-    digest,
-    is_done,
-    open_study,
-    pruner,
-    sampler,
-    unfinished,
-)
-from glyphline.search.table import best_epoch, trials_table, winner
+from glyphline.search.study import PlateauPruner, Study, digest, pruner, sampler
 from tests.search.conftest import SEARCH
 
 R5_SPACE: dict[str, Any] = {
@@ -132,17 +123,18 @@ def test_plateau_looks_at_no_other_trial() -> None:
 
 def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path) -> None:
     wanted = search(trials=2)
-    study = open_study(tmp_path / "runs/study.sqlite", wanted, seed=5)
-    first, second = study.ask(), study.ask()
+    study = Study(tmp_path / "study.sqlite", wanted, seed=5)
+    first, second = study.next_trial(), study.next_trial()
     drawn = suggest(first, wanted.space)
     second.suggest_float("learning_rate", 1e-4, 1e-2, log=True)  # and no further
     first.report(0.5, 1)
-    study.tell(first, 0.5)
+    study.end(first, stopped=False)
+    assert not study.has_trials_left
 
-    back = open_study(tmp_path / "runs/study.sqlite", wanted, seed=5)
-    assert not is_done(back, wanted)
-    assert is_done(back, search(trials=1))
-    (again,) = unfinished(back)
+    assert not Study(tmp_path / "study.sqlite", search(trials=1), seed=5).has_trials_left
+    back = Study(tmp_path / "study.sqlite", wanted, seed=5)
+    assert back.has_trials_left
+    again = back.next_trial()
     assert again.number == 1
     fresh = draws(optuna.create_study(sampler=sampler(wanted, 5)), wanted.space, 2)
     assert [drawn, suggest(again, wanted.space)] == fresh
@@ -151,7 +143,7 @@ def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path
 def test_the_digest_follows_what_a_trial_depends_on_and_nothing_else() -> None:
     packages = {"keras": "3"}
     here = digest(search(), 1, "data", packages)
-    for same in ({"trials": 99}, {"workers": 7}, {"scheduler": "tcp://there:1"}, {"final": {"epochs": 3}}):
+    for same in ({"trials": 99}, {"workers": 7}, {"final": {"epochs": 3}}):
         assert digest(search(**same), 1, "data", packages) == here, same
     assert digest(search(patience=1), 1, "data", packages) != here
     assert digest(search(fixed={"epochs": 3}), 1, "data", packages) != here
@@ -165,37 +157,41 @@ def test_the_digest_follows_what_a_trial_depends_on_and_nothing_else() -> None:
 def test_another_version_of_what_decides_a_trial_begins_a_new_study(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = digest(search(), 1, "data", versions.versions())
-    monkeypatch.setattr(versions, "version", lambda name: "0.1" if name == package else version(name))
-    assert digest(search(), 1, "data", versions.versions()) != before
+    before = digest(search(), 1, "data", versions())
+    monkeypatch.setattr(cluster, "version", lambda name: "0.1" if name == package else version(name))
+    assert digest(search(), 1, "data", versions()) != before
 
 
-def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins() -> None:
-    space = search().space
-    study = optuna.create_study(direction="maximize", sampler=sampler(search(), 1))
-    for accuracies in ([0.2, 0.6], [0.9, 0.8, 0.7], [0.3], [0.9], []):
-        trial = study.ask()
-        suggest(trial, space)
+def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins(tmp_path: Path) -> None:
+    wanted = search(trials=5)
+    study = Study(tmp_path / "study.sqlite", wanted, seed=1)
+    for accuracies in ([0.2, 0.6], [0.8, 0.9, 0.9], [0.3], [0.9], []):
+        trial = study.next_trial()
+        suggest(trial, wanted.space)
         for epoch, accuracy in enumerate(accuracies, start=1):
             trial.report(accuracy, epoch)
-        if trial.number == 1:
-            trial.set_user_attr(STOPPED, True)
         if trial.number == 2:
-            trial.set_user_attr(FAILURE, "diverged in epoch 2")
-            study.tell(trial, state=TrialState.FAIL)
-        elif accuracies:
-            study.tell(trial, max(accuracies))
-    table = trials_table(study, 5, space, {4: "out of memory"})
+            study.fail(trial, "diverged in epoch 2", transient=False)
+        elif trial.number == 4:
+            study.fail(trial, "out of memory", transient=True)
+        else:
+            study.end(trial, stopped=trial.number == 1)
+    table = study.table()
     assert list(table["state"]) == ["complete", "stopped", "failed", "complete", "failed"]
     assert list(table["epochs"]) == [2, 3, 1, 1, 0]
     assert list(table["failure"]) == ["", "", "diverged in epoch 2", "", "out of memory"]
-    assert winner(table) == 1
-    second = table.to_dict("records")[1]
-    assert (second["validation_accuracy"], second["best_epoch"]) == (0.9, 1)
-    assert winner(table[table["state"] == "failed"]) is None
+    winner = study.winner()
+    assert (winner["trial"], winner["validation_accuracy"], winner["best_epoch"]) == (1, 0.9, 2), "the first of equals"
     text = table.to_csv(index=False)
     assert all("." not in cell for line in text.splitlines()[1:] for cell in line.split(",")[5:8]), "whole numbers"
+    again = Study(tmp_path / "study.sqlite", wanted, seed=1)
+    assert again.next_trial().number == 4, "a failure that may pass is tried again"
+    assert not again.has_trials_left
 
 
-def test_the_best_epoch_is_the_first_of_equals() -> None:
-    assert best_epoch({2: 0.5, 1: 0.4, 3: 0.5}) == 2
+def test_what_looks_at_other_trials_is_said_not_to_be_reproducible_on_two_workers() -> None:
+    around = search(sampler="tpe", stopping="successive_halving")
+    assert timing_warnings(around, threads=1) == timing_warnings(search(), threads=2) == []
+    sampler_warning, stopping_warning = timing_warnings(around, threads=2)
+    assert sampler_warning.startswith("search.sampler: tpe looks at other trials, ")
+    assert stopping_warning.startswith("search.stopping: successive_halving looks at other trials, ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glyphline.model.training import Examples
 from glyphline.model.variant import Variant
 from glyphline.search.trial import Job, Outcome, Report, Splits
 from glyphline.search.worker import TrialProcess
@@ -12,8 +11,7 @@ from tests.search.conftest import LONGEST
 
 
 def test_a_stop_that_comes_too_late_stops_no_other_trial(prepared: Path) -> None:
-    train, validation = (Examples.load(prepared / name) for name in ("train", "validation"))
-    splits = Splits("data", train, validation)
+    splits = Splits.load(prepared)
     variant = Variant(dense=[8], epochs=1)
     process = TrialProcess()
     epochs: list[Report] = []
