@@ -30,6 +30,7 @@ from glyphline.review.compare import compare_results
 from glyphline.review.markdown import bullets, code, table
 from glyphline.review.results import Results, contradictions, read_results
 from glyphline.review.revision import Revision, find_repository, git_output, resolve
+from glyphline.search.settings import CLUSTER_VARIABLES
 from glyphline.search.table import winner
 from glyphline.stage import machine
 
@@ -83,12 +84,12 @@ def prove(repository: Path) -> Proof:
         clone = Path(folder) / "clone"
         git_output(repository, "clone", "--quiet", str(repository), str(clone))
         git_output(clone, "checkout", "--quiet", "--detach", commit)
-        # This process' own dvc and python. Nothing that was ever built counts, not even in a cache that is shared.
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # This process' own dvc and python, and no cluster: another's machines prove nothing about this one.
+        environment = {name: value for name, value in os.environ.items() if name not in CLUSTER_VARIABLES.values()}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # Nothing that was ever built counts, not even in a cache that is shared.
         command = ["dvc", "repro", "--force"]
-        if subprocess.run(
-            command, cwd=clone, env={**os.environ, "PATH": path}, stdout=sys.stderr, check=False
-        ).returncode:
+        if subprocess.run(command, cwd=clone, env=environment, stdout=sys.stderr, check=False).returncode:
             raise GlyphlineError("dvc repro failed, so nothing is proven; what it said stands above")
         return compare(clone)
 

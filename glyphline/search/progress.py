@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from glyphline.search.study import COMPLETE, FAILED
+from glyphline.search.table import COMPLETE, FAILED
 
 Row = Mapping[str, Any]  # a trial that has ended, as in the table
 

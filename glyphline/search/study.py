@@ -1,4 +1,4 @@
-"""The study: what each trial draws and when it is stopped, how trials ended, and the table and winner they give."""
+"""The study: what each trial draws, when it is stopped, how it ended, and the files that all of them give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -24,13 +23,12 @@ from sqlalchemy.exc import OperationalError
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
-from glyphline.model.training import DIGITS
 from glyphline.search.cluster import versions
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
+from glyphline.search.table import FAILED, STOPPED, row, trials_table, winner
 
 STARTUP_TRIALS = 5  # of TPE, at random: half of the default number of trials
-COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"  # the states of a trial that has ended
 
 
 class SeededSampler(BaseSampler):
@@ -157,62 +155,33 @@ class Study:
             self._study.tell(trial, state=TrialState.FAIL)
 
     def row(self, number: int) -> dict[str, Any]:
-        """A trial that has ended: its number and state, its best validation accuracy (0-1) and the epoch of that, its
-        epochs, what was drawn, and why it failed.
-        """
-        trial = self._trials()[number]
-        failure = self.transient_failures.get(number) or trial.user_attrs.get(FAILED, "")
-        accuracies = trial.intermediate_values
-        best = None if failure else max(sorted(accuracies), key=accuracies.__getitem__)  # the first of equals
-        return {
-            "trial": number,
-            "state": FAILED if failure else STOPPED if trial.user_attrs.get(STOPPED) else COMPLETE,
-            "validation_accuracy": None if best is None else round(accuracies[best], DIGITS),
-            "best_epoch": best,
-            "epochs": len(accuracies),
-            **{name: trial.params.get(name) for name in distributions(self.search.space)},
-            "failure": failure,
-        }
+        """A trial that has ended, as a row of the table."""
+        return row(self._trials()[number], self.search.space, self.transient_failures.get(number))
 
     def rows(self) -> list[dict[str, Any]]:
         """Every trial that has ended, by number."""
-        ended = (
-            each.number for each in self._trials() if each.state.is_finished() or each.number in self.transient_failures
-        )
-        return [self.row(number) for number in ended]
+        return [self.row(trial.number) for trial in self._trials() if trial.state.is_finished()]
 
     def table(self) -> pd.DataFrame:
-        """The rows as a table, whole numbers that some trials lack as whole numbers."""
-        rows = self.rows()
-        whole = [
-            name for name in distributions(self.search.space) if all(type(row[name]) in (int, NoneType) for row in rows)
-        ]
-        return pd.DataFrame(rows).astype(dict.fromkeys(["best_epoch", *whole], "Int64"))
-
-    def winner(self) -> dict[str, Any]:
-        """The trial with the highest validation accuracy, the first of equals, and its variant.
-
-        Raises GlyphlineError where every trial failed.
-        """
-        rows = self.rows()
-        best = min(rows, key=lambda row: (row["state"] == FAILED, -(row["validation_accuracy"] or 0), row["trial"]))
-        if best["state"] == FAILED:
-            raise GlyphlineError(f"{paths.PARAMS}: search: every trial failed, the first: {best['failure']}")
-        drawn = suggest(self._trials()[best["trial"]], self.search.space)
-        kept = {key: best[key] for key in ("trial", "validation_accuracy", "best_epoch")}
-        return kept | {"variant": self.search.fixed.model_dump() | drawn}
+        """All trials, when they have ended."""
+        return trials_table(self._study, self.search.trials, self.search.space, self.transient_failures)
 
     def write(self) -> None:
         """Write the table, the winner and the space. Raises GlyphlineError where every trial failed."""
-        winner, table = self.winner(), self.table()
+        table = self.table()
+        best = winner(table)
+        if best is None:
+            raise GlyphlineError(f"{paths.PARAMS}: search: every trial failed, the first: {table['failure'].iloc[0]}")
+        found = {key: self.row(best)[key] for key in ("trial", "validation_accuracy", "best_epoch")}
+        found["variant"] = self.search.fixed.model_dump() | suggest(self._trials()[best], self.search.space)
         space = {name: distribution_to_json(each) for name, each in distributions(self.search.space).items()}
         for path in (paths.TRIALS, paths.SPACE):
             path.parent.mkdir(parents=True, exist_ok=True)
         paths.SPACE.write_text(json.dumps(space, indent=2) + "\n", encoding="utf-8")
         table.to_csv(paths.TRIALS, index=False)
-        paths.WINNER.write_text(json.dumps(winner, indent=2) + "\n", encoding="utf-8")
-        accuracy = f"validation accuracy {winner['validation_accuracy']:.4f}"
-        print(f"{paths.WINNER}: trial {winner['trial']} of {len(table)}, {accuracy}")
+        paths.WINNER.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        accuracy = f"validation accuracy {found['validation_accuracy']:.4f}"
+        print(f"{paths.WINNER}: trial {best} of {len(table)}, {accuracy}")
 
 
 @contextmanager

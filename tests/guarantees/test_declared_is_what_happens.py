@@ -38,7 +38,7 @@ UNOPENED = {
     ("report", "data/prepared/*/images.npy"),  # it counts the labels, which are written with the images
 }
 # Read and not declared, because it changes nothing that is written: where the trials of a search run.
-WHERE = {"scheduler", "workers", "trial_memory_gib", "tls_ca_file", "tls_certificate", "tls_key"}
+WHERE = {"workers", "trial_memory_gib"}
 
 
 def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[str], config: set[str]) -> list[str]:

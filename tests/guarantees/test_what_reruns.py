@@ -36,8 +36,6 @@ RERUN = {
     "search.space.*": ("tune", "train_tuned", *JUDGED),
     "search.final.*": ("train_tuned", *JUDGED),
     "search.workers": (),  # where the trials run
-    "search.scheduler": (),
-    "search.tls_*": (),
     "search.trial_memory_gib": (),
     "gate.*": (),  # what is allowed to land, not what comes out
 }

@@ -28,7 +28,10 @@ def prove(clone: Clone) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.long
-def test_a_rebuild_on_the_same_machine_gives_every_byte(small: Clone) -> None:
+def test_a_rebuild_on_the_same_machine_gives_every_byte_and_asks_no_cluster(
+    small: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLYPHLINE_SCHEDULER", "tcp://127.0.0.1:9")
     result = prove(small)
     assert result.returncode == 0, result.stdout
     assert "Running stage 'train@mlp'" in result.stdout, "what takes long shows where it is"

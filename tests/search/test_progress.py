@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 from glyphline.search.progress import Progress
-from glyphline.search.study import COMPLETE, FAILED, STOPPED
+from glyphline.search.table import COMPLETE, FAILED, STOPPED
 
 
 def row(trial: int, state: str, accuracy: float | None, epochs: int, failure: str = "") -> dict[str, Any]:

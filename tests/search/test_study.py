@@ -19,6 +19,7 @@ from glyphline.search.loop import timing_warnings
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
 from glyphline.search.study import PlateauPruner, Study, digest, pruner, sampler
+from glyphline.search.table import winner
 from tests.search.conftest import SEARCH
 
 R5_SPACE: dict[str, Any] = {
@@ -180,8 +181,9 @@ def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins(tmp
     assert list(table["state"]) == ["complete", "stopped", "failed", "complete", "failed"]
     assert list(table["epochs"]) == [2, 3, 1, 1, 0]
     assert list(table["failure"]) == ["", "", "diverged in epoch 2", "", "out of memory"]
-    winner = study.winner()
-    assert (winner["trial"], winner["validation_accuracy"], winner["best_epoch"]) == (1, 0.9, 2), "the first of equals"
+    assert winner(table) == 1, "the first of equals"
+    assert (table["validation_accuracy"][1], table["best_epoch"][1]) == (0.9, 2)
+    assert winner(table[table["state"] == "failed"]) is None
     text = table.to_csv(index=False)
     assert all("." not in cell for line in text.splitlines()[1:] for cell in line.split(",")[5:8]), "whole numbers"
     again = Study(tmp_path / "study.sqlite", wanted, seed=1)
