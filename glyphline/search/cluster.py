@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -136,6 +137,7 @@ def _workers_here(count: int) -> Iterator[distributed.LocalCluster]:
     """
     with TemporaryDirectory(prefix="glyphline-") as private, dask.config.set({"temporary-directory": private}):
         # What is started with SIGINT blocked keeps it so: Ctrl-C is for this process, which ends the others.
+        resource_tracker.ensure_running()  # now, because its start unblocks SIGINT
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             cluster = distributed.LocalCluster(

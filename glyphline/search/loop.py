@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 import uuid
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import distributed
 import optuna
@@ -65,7 +67,8 @@ class _Loop:
     def __init__(self, client: distributed.Client, study: Study, splits: Splits) -> None:
         self._client, self._study, self._search, self._splits = client, study, study.search, splits
         self._topic = uuid.uuid4().hex[:8]  # two searches on one scheduler keep apart
-        self._inbox: SimpleQueue[Report | None] = SimpleQueue()  # None: a future is done
+        self._inbox: SimpleQueue[Report | None] = SimpleQueue()  # None: look around
+        self._interrupted = False
         self._running: dict[int, _Running] = {}  # by the trial's number
         self._without_workers_since: float | None = None  # time.monotonic()
         self._progress = Progress(self._search.trials, self._search.fixed.epochs, study.rows())
@@ -75,11 +78,15 @@ class _Loop:
         """Run all trials to their ends."""
         # Dask calls this in a thread of its own; the loop's thread does the rest.
         self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(Report(*event[1]["report"])))
+        default = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, lambda *_: self._interrupt(default))
         try:
             self._data = scatter(self._client, self._splits)
             for warning in timing_warnings(self._search, self._threads()):
                 self._progress.note(warning)
             while self._running or self._study.has_trials_left:
+                if self._interrupted:
+                    raise KeyboardInterrupt
                 threads = self._threads()
                 self._check_workers(threads)
                 while len(self._running) < threads and self._study.has_trials_left:
@@ -89,10 +96,17 @@ class _Loop:
                     if running.future.status != "pending":
                         self._settle(running)
         finally:
+            signal.signal(signal.SIGINT, default)
             for running in self._running.values():
                 running.future.cancel()
             self._client.unsubscribe_topic(self._topic)
             self._progress.close()
+
+    def _interrupt(self, default: Any) -> None:
+        """Let the loop end at its next turn: raised here, KeyboardInterrupt would be lost inside a destructor."""
+        signal.signal(signal.SIGINT, default)  # a second time, at once
+        self._interrupted = True
+        self._inbox.put(None)
 
     def _threads(self) -> int:
         """How many trials the cluster can run at once."""

@@ -96,6 +96,12 @@ def serve(descriptor: int) -> None:
     training.make_deterministic(seed=0, threads=1)  # each job brings its own seed
     import tensorflow as tf
 
+    def send(message: Report | Outcome) -> None:
+        try:
+            connection.send(message)
+        except OSError:
+            os._exit(1)  # the worker is gone
+
     splits: Splits | None = None
     inbox: SimpleQueue[tuple[Job, threading.Event] | Splits] = SimpleQueue()
     threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
@@ -106,7 +112,7 @@ def serve(descriptor: int) -> None:
         else:
             assert splits is not None, "the data come first"
             job, stopped = message
-            connection.send(_run(job, splits, connection.send, stopped))
+            send(_run(job, splits, send, stopped))
 
 
 def _listen(connection: Connection, inbox: SimpleQueue[tuple[Job, threading.Event] | Splits]) -> None:
