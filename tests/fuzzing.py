@@ -43,9 +43,7 @@ CLASSES = 10
 PICTURE_KINDS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 50_000  # of a fuzzed picture, so that a case costs no second
 PREPARED = 16  # of so many accepted pictures one is prepared for the network too, which takes longer than reading it
-MOST_MEMORY = (
-    2**31
-)  # bytes that the plain engine's process may reserve, its libraries and their threads' stacks included
+MOST_MEMORY = 2**31  # bytes that the plain engine's process may reserve, with its libraries and their threads' stacks
 LONGEST = 8192  # bytes of a case; the right files are shorter
 INTERESTING = (0, 1, 2, 7, 28, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x10000, 2**31 - 1, 2**31, 2**32 - 1)
 PARAMS = b"""\
@@ -118,18 +116,16 @@ def check_data(path: Path, content: bytes) -> bool:
         accepted = True
         assert values.shape == shape
         assert values.dtype == np.uint8
-        np.testing.assert_array_equal(values, _read_otherwise(path, content).reshape(shape))
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as member, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+        else:
+            plain = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+            expected = np.frombuffer(plain[4 + 4 * plain[3] :], np.uint8)
+        np.testing.assert_array_equal(values, expected.reshape(shape))
         assert len(shape) == 3 or values.max() < CLASSES
     return accepted
-
-
-def _read_otherwise(path: Path, content: bytes) -> NDArray[np.uint8]:
-    if path.suffix == ".npz":
-        with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as member, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
-    plain = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    return np.frombuffer(plain[4 + 4 * plain[3] :], np.uint8)
 
 
 def check_picture(path: Path, content: bytes) -> bool:
@@ -233,21 +229,16 @@ def resealed(content: bytes, edit: Callable[[bytes], bytes]) -> bytes:
                 entry = archive.infolist()[0]
             return npz({entry.filename: edit(inner)}, entry.compress_type)
         if content.startswith(b"\x89PNG"):
-            return _with_right_sums(edit(content))
+            png, position = bytearray(edit(content)), 8
+            while position + 12 <= len(png):
+                (size,) = struct.unpack_from(">I", png, position)
+                end = position + 8 + size
+                if end + 4 > len(png):
+                    break
+                struct.pack_into(">I", png, end, zlib.crc32(png[position + 4 : end]))
+                position = end + 4
+            return bytes(png)
     return edit(content)
-
-
-def _with_right_sums(png: bytes) -> bytes:
-    """A PNG with the checksum of each chunk computed anew."""
-    fixed, position = bytearray(png), 8
-    while position + 12 <= len(fixed):
-        (size,) = struct.unpack_from(">I", fixed, position)
-        end = position + 8 + size
-        if end + 4 > len(fixed):
-            break
-        struct.pack_into(">I", fixed, end, zlib.crc32(fixed[position + 4 : end]))
-        position = end + 4
-    return bytes(fixed)
 
 
 def _edited(content: bytes, random: Random) -> bytes:
@@ -278,71 +269,48 @@ def _edited(content: bytes, random: Random) -> bytes:
     return bytes(data[:LONGEST])
 
 
-class Eavesdropper(logging.Handler):
-    """Keeps what libraries warn of or log, which would appear on the standard error beside our own sentence.
+@contextmanager
+def checking(target: Target, folder: Path) -> Iterator[Callable[[bytes], bool]]:
+    """A function that says whether a content is accepted, and raises what the check raises, the content in a note.
 
-    Kept, not raised: a reader may well take an exception for damage of the file.
+    It writes to one file that stays open, because to make a new one would take most of the time. What a library warns
+    of or logs fails the check too: it would appear on the standard error beside our own sentence. It is kept until the
+    check is over, because a reader may well take an exception for damage of the file.
     """
+    path, heard = folder / target.name, list[str]()
+    listener = logging.Handler()
+    listener.emit = lambda record: heard.append(f"{record.name} logs: {record.getMessage()}")  # type: ignore[method-assign]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(f"{record.name} logs: {record.getMessage()}")
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        kept = logging.lastResort, logging.root.handlers
-        logging.lastResort, logging.root.handlers = self, []  # as in a process that has set up no logging
+    def check(content: bytes) -> bool:
+        file.seek(0)
+        file.write(content)
+        file.truncate()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("always")
-                warnings.simplefilter("ignore", ReusedAnchorWarning)  # about a file that is read all the same
-                warnings.showwarning = lambda message, *_, **__: self.heard.append(f"{message}")
-                yield
-        finally:
-            logging.lastResort, logging.root.handlers = kept
-
-
-class Tester:
-    """Hands contents to a target's check in a file that stays open: to make a new one would take most of the time."""
-
-    def __init__(self, target: Target, folder: Path) -> None:
-        self.target, self.path = target, folder / target.name
-        self.file = self.path.open("wb", buffering=0)
-        self.libraries = Eavesdropper()
-
-    @contextmanager
-    def ready(self) -> Iterator[Callable[[bytes], bool]]:
-        """Gives `check`, while libraries are listened to and pictures have to be small."""
-        kept = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-        try:
-            with self.file, self.libraries.listening():
-                yield self.check
-        finally:
-            Image.MAX_IMAGE_PIXELS = kept
-
-    def check(self, content: bytes) -> bool:
-        """Whether the content is accepted. Raises what the check raises, with the content in a note."""
-        self.file.seek(0)
-        self.file.write(content)
-        self.file.truncate()
-        try:
-            accepted = self.target.check(self.path, content)
-            assert not self.libraries.heard, self.libraries.heard
+            accepted = target.check(path, content)
+            assert not heard, heard
         except Exception as error:
             error.add_note(f"the content was {content!r}")
             raise
         return accepted
+
+    kept = logging.lastResort, logging.root.handlers, Image.MAX_IMAGE_PIXELS
+    logging.lastResort, logging.root.handlers = listener, []  # as in a process that has set up no logging
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    try:
+        with path.open("wb", buffering=0) as file, warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # about a file that is read all the same
+            warnings.showwarning = lambda message, *_, **__: heard.append(f"{message}")
+            yield check
+    finally:
+        logging.lastResort, logging.root.handlers, Image.MAX_IMAGE_PIXELS = kept
 
 
 def run(name: str, folder: Path, cases: int, seed: int = 1) -> int:
     """Check so many cases of the plain engine, in an order that the seed gives; returns how many were accepted."""
     target, random = TARGETS[name], Random(seed)
     seeds = list(target.seeds.values())
-    with Tester(target, folder).ready() as check:
+    with checking(target, folder) as check:
         return sum(check(mutated(seeds[case % len(seeds)], random)) for case in range(cases))
 
 
@@ -367,7 +335,7 @@ def guided(name: str, folder: Path, cases: int) -> None:
             atheris.instrument_func(function)
     limits = [f"-max_len={LONGEST}", "-timeout=60", "-rss_limit_mb=2048", f"-artifact_prefix={folder}/"]
     options = [f"-runs={cases}", "-print_final_stats=1", *limits, str(corpus)]
-    with Tester(target, folder).ready() as check:
+    with checking(target, folder) as check:
         atheris.Setup([sys.argv[0], *options], lambda content: check(content) and None, custom_mutator=mutate)
         atheris.Fuzz()
 
