@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
-import psutil
 import pytest
 
 from tests.guarantees.declared import declarations
 from tests.pipeline.conftest import RUNNING, VARIANTS, Clone
 
-QUEUE_SECONDS = 600  # that a test waits for what takes one minute
 UP_TO_DATE = "Data and pipelines are up to date."
 
 
@@ -121,28 +118,6 @@ def test_a_new_variant_is_a_new_entry_and_no_code(clone: Clone) -> None:
     (clone.root / "data/layers/wide.csv").unlink()
 
 
-@pytest.mark.long
-def test_a_search_that_is_killed_goes_on_with_the_next_repro(clone: Clone) -> None:
-    before = clone.read("params.yaml")
-    (clone.root / "params.yaml").write_text(before.replace("  patience: 3\n", "  patience: 2\n"), encoding="utf-8")
-    killed = clone.start("dvc", "repro", "tune", PYTHONUNBUFFERED="1")
-    assert killed.stdout is not None
-    for line in killed.stdout:
-        if "1 of 2 done" in line:
-            (tune,) = [
-                each for each in psutil.Process(killed.pid).children(recursive=True) if "stages.tune" in each.cmdline()
-            ]
-            tune.kill()
-            break
-    killed.communicate()
-    assert killed.returncode != 0
-    assert not (clone.root / "metrics/search/trials.csv").exists()
-    assert "1 of 2 trials were done before" in clone.dvc("repro", "tune").stdout
-    (clone.root / "params.yaml").write_text(before, encoding="utf-8")
-    assert stages_run(clone.dvc("repro").stdout) <= {"check"}
-    clone.git("diff", "HEAD", "--exit-code")
-
-
 @pytest.mark.parametrize(
     ("override", "key"),
     [
@@ -181,25 +156,3 @@ def test_a_misspelt_override_is_refused_with_its_name(clone: Clone) -> None:
     assert result.returncode != 0
     assert "dropuot" in result.stdout
     assert not clone.git("diff", "HEAD", "params.yaml")
-
-
-@pytest.mark.long
-def test_a_queue_runs_a_grid_and_one_command_collects_it(clone: Clone) -> None:
-    clone.dvc("exp", "run", "--queue", "-S", "variants.mlp.optimizer=sgd,adam", "evaluate")
-    clone.dvc("queue", "start", "--jobs", "2")
-    wait_for_the_queue(clone)
-    output = clone.run("glyphline", "sweep", "mlp", "--figure", "sweep.png").stdout
-    rows = [line for line in output.splitlines() if line.startswith(("| adam ", "| sgd "))]
-    assert len(rows) == 2
-    assert (clone.root / "sweep.png").read_bytes().startswith(b"\x89PNG")
-
-
-def wait_for_the_queue(clone: Clone) -> None:
-    for _ in range(QUEUE_SECONDS):
-        tasks = [
-            line for line in clone.dvc("queue", "status").stdout.splitlines() if "Queued" in line or "Running" in line
-        ]
-        if not tasks:
-            return
-        time.sleep(1)
-    pytest.fail(clone.dvc("queue", "status").stdout)
