@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import stat
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from glyphline.errors import PictureError
 from glyphline.predict.pixels import Floats, border, resized, within
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none of Pillow's that start another program
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at three bytes a pixel
+LARGEST = 1e38  # of floating-point grey: twice as much is still a float32, so that a range is one
 WORKING_SIDE = 1024  # longest side, in pixels, of what is looked at; larger pictures are reduced first
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of a damaged file, our sentence says too
@@ -82,16 +85,7 @@ def _decoded(image: Image.Image) -> Picture:
     frames = int(getattr(image, "n_frames", 1))
     image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder leave out detail that is not looked at
     image.load()
-    upright = _upright(image)
-    if upright.mode.startswith(("I", "F")):
-        upright = _stretched(upright)
-    elif upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-    elif upright.mode == "LAB":  # which Pillow cannot convert; its first channel is the lightness
-        upright = upright.getchannel(0)
-    else:
-        upright = upright.convert("L" if upright.mode in ("1", "L") else "RGB")
-    upright.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    upright = _upright(_reduced(image), image)
     values = np.asarray(upright, np.float32)
     if upright.mode != "F":
         values = values / np.float32(255)
@@ -100,19 +94,66 @@ def _decoded(image: Image.Image) -> Picture:
     return Picture(_on_paper(values) if upright.mode == "RGBA" else values, frames)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says; as it is where the EXIF data are damaged."""
+def _reduced(image: Image.Image) -> Image.Image:
+    """L, RGB, RGBA, or F in 0-1, no side longer than WORKING_SIDE.
+
+    Converted and averaged tile by tile: next to the decoded picture itself there is never another of its size.
+    """
+    size = within(*image.size, WORKING_SIDE)
+    # Twice the working size at least: the rest is left to resize, which weighs the pixels that lie on a boundary.
+    factors = max(1, image.width // (2 * size[0])), max(1, image.height // (2 * size[1]))
+    width, height = image.width / factors[0], image.height / factors[1]
+    extremes = _extremes(image, factors) if image.mode.startswith(("I", "F")) else None
+    reduced: Image.Image | None = None
+    for tile, (left, top) in _tiles(image, factors):
+        part = _converted(tile, extremes).reduce(factors)
+        if reduced is None:
+            reduced = Image.new(part.mode, (math.ceil(width), math.ceil(height)))
+        reduced.paste(part, (left // factors[0], top // factors[1]))
+    assert reduced is not None
+    return reduced.resize(size, Image.Resampling.BOX, (0, 0, width, height))
+
+
+def _tiles(image: Image.Image, factors: tuple[int, int]) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """Copies of parts of the picture, each with its left and top edge, which are multiples of the factors."""
+    width, height = (max(WORKING_SIDE // factor, 1) * factor for factor in factors)
+    for top in range(0, image.height, height):
+        for left in range(0, image.width, width):
+            box = (left, top, min(left + width, image.width), min(top + height, image.height))
+            yield image.crop(box), (left, top)
+
+
+def _converted(tile: Image.Image, extremes: tuple[float, float] | None) -> Image.Image:
+    if extremes is not None:
+        low, high = extremes
+        return Image.fromarray((_values(tile) - np.float32(low)) / np.float32((high - low) or 1))
+    if tile.has_transparency_data:
+        return tile.convert("RGBA")
+    if tile.mode == "LAB":  # which Pillow cannot convert; its first channel is the lightness
+        return tile.getchannel(0)
+    return tile.convert("L" if tile.mode in ("1", "L") else "RGB")
+
+
+def _extremes(image: Image.Image, factors: tuple[int, int]) -> tuple[float, float]:
+    """The range to which grey of 16 or 32 bits, or floating point, is stretched: which part it uses, no file says."""
+    found = [
+        (float(values.min()), float(values.max())) for values in (_values(tile) for tile, _ in _tiles(image, factors))
+    ]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def _values(tile: Image.Image) -> Floats:
+    values = np.nan_to_num(np.asarray(tile, np.float32), posinf=0, neginf=0)
+    return values.clip(-LARGEST, LARGEST)
+
+
+def _upright(reduced: Image.Image, image: Image.Image) -> Image.Image:
+    """Turned as the EXIF orientation of `image` says; as it is where the EXIF data are damaged."""
     try:
-        return ImageOps.exif_transpose(image)
+        reduced.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return ImageOps.exif_transpose(reduced)
     except Exception:  # of many kinds, and the pixels are well
-        return image
-
-
-def _stretched(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits, or floating point, stretched to 0-1: which part of its range is used, no file says."""
-    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    return Image.fromarray((values - np.float32(low)) / np.float32((high - low) or 1))
+        return reduced
 
 
 def _on_paper(values: Floats) -> Floats:

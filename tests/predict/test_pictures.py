@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -16,14 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from scipy import ndimage
 
 from glyphline.errors import PictureError
 from glyphline.predict.pixels import Floats
 from glyphline.predict.prepare import Prepared, prepare
-from glyphline.predict.read import MAX_PIXELS, read_picture, thumbnail
-from tests.conftest import Labelled
+from glyphline.predict.read import MAX_PIXELS, WORKING_SIDE, read_picture, thumbnail
+from tests.conftest import REPOSITORY, Labelled
 from tests.fuzzing import PICTURE_KINDS, picture
 
 ORIENTATION = 0x0112
@@ -370,6 +372,54 @@ def test_a_bomb_is_refused_before_it_goes_off(side: int, tmp_path: Path) -> None
 
 def test_the_limit_that_is_named_is_pillows() -> None:
     assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
+
+
+BYTES_A_PIXEL = 4  # that Pillow's decoded picture has
+MOST_BESIDE = 100 * 2**20  # bytes for what the picture is reduced to, and its colours as floats
+PEAK = """
+import sys
+from pathlib import Path
+from glyphline.predict.read import read_picture
+
+def peak():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+before = peak()
+read_picture(Path(sys.argv[1]))
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory a process had at most")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "CMYK", "I;16", "I", "F"])
+def test_a_large_picture_takes_no_more_memory_than_its_pixels_need(mode: str, tmp_path: Path) -> None:
+    path, side = tmp_path / "large.tif", 5000
+    Image.new(mode, (side, side)).save(path, compression="tiff_deflate")
+    assert path.stat().st_size < 2**18
+    command = [sys.executable, "-c", PEAK, str(path)]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < BYTES_A_PIXEL * side * side + MOST_BESIDE
+
+
+@pytest.mark.parametrize(("width", "height"), [(3000, 2100), (2100, 3000), (9000, 700)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "F"])
+def test_a_large_picture_is_reduced_as_pillow_reduces_it_at_once(
+    mode: str, width: int, height: int, tmp_path: Path
+) -> None:
+    grey = Image.radial_gradient("L").resize((width, height), Image.Resampling.NEAREST)
+    page = grey if mode in "LF" else Image.merge("RGB", (grey, ImageOps.invert(grey), grey))
+    page.convert(mode).save(tmp_path / "large.tif")
+    seen = read_picture(tmp_path / "large.tif").colours
+    assert max(seen.shape) == WORKING_SIDE
+    page.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    expected = np.asarray(page, np.float32)
+    assert np.abs(seen * 255 - expected.reshape(seen.shape)).max() < 2
+
+
+def test_the_largest_floating_point_numbers_are_still_colours(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-3e38, 0, 3e38, np.inf, np.nan]], np.float32)).save(tmp_path / "extreme.tif")
+    assert read_picture(tmp_path / "extreme.tif").colours.ravel().tolist() == [0, 0.5, 1, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "tif", "webp"])
