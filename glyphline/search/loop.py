@@ -79,9 +79,9 @@ class _Loop:
         # Dask calls this in a thread of its own; the loop's thread does the rest.
         self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(Report(*event[1]["report"])))
         default = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, lambda *_: self._interrupt(default))
         try:
             self._data = scatter(self._client, self._splits)
+            signal.signal(signal.SIGINT, lambda *_: self._interrupt(default))
             for warning in timing_warnings(self._search, self._threads()):
                 self._progress.note(warning)
             while self._running or self._study.has_trials_left:

@@ -20,6 +20,7 @@ from glyphline.search.cluster import connected
 from glyphline.search.settings import CLUSTER_VARIABLES
 from stages import tune
 from tests.conftest import REPOSITORY, Labelled
+from tests.pipeline.conftest import Clone
 from tests.stages.test_train import prepare
 
 TRIALS = "metrics/search/trials.csv"
@@ -74,18 +75,10 @@ def set_search(folder: Path, seed: int = 7, **changes: Any) -> None:
     (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
 
 
-def start(folder: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
-    """Start a command of this environment's in a folder and a process group of its own, stdout as a pipe."""
-    environment = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env={**os.environ, **environment, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def start(folder: Path, module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """Start a module in a folder and a process group of its own, its two outputs as one pipe."""
+    environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"} | variables
+    return Clone(folder).start(sys.executable, "-m", module, *arguments, apart=True, **environment)
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> str:

@@ -141,26 +141,28 @@ def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path
     assert [drawn, suggest(again, wanted.space)] == fresh
 
 
-def test_the_digest_follows_what_a_trial_depends_on_and_nothing_else() -> None:
-    packages = {"keras": "3"}
-    here = digest(search(), 1, "data", packages)
-    for same in ({"trials": 99}, {"workers": 7}, {"final": {"epochs": 3}}):
-        assert digest(search(**same), 1, "data", packages) == here, same
-    assert digest(search(patience=1), 1, "data", packages) != here
-    assert digest(search(fixed={"epochs": 3}), 1, "data", packages) != here
-    assert digest(search(space={"dense_dropout": {"choices": [0.1]}}), 1, "data", packages) != here
-    assert digest(search(), 2, "data", packages) != here
-    assert digest(search(), 1, "others", packages) != here
-    assert digest(search(), 1, "data", {"keras": "4"}) != here
+@pytest.mark.parametrize("changes", [{"trials": 99}, {"workers": 7}, {"final": {"epochs": 3}}])
+def test_what_a_trial_does_not_depend_on_goes_on_with_the_study(changes: dict[str, Any]) -> None:
+    assert digest(search(**changes), 1, "data", {"keras": "3"}) == digest(search(), 1, "data", {"keras": "3"})
+
+
+def test_what_a_trial_depends_on_begins_a_new_study() -> None:
+    dropout = {"dense_dropout": {"choices": [0.1]}}
+    others = [
+        (search(**changes), 1, "data") for changes in ({"patience": 1}, {"fixed": {"epochs": 3}}, {"space": dropout})
+    ]
+    others += [(search(), 2, "data"), (search(), 1, "others")]
+    digests = {digest(*each, {"keras": "3"}) for each in (*others, (search(), 1, "data"))}
+    assert len(digests | {digest(search(), 1, "data", {"keras": "4"})}) == 7
 
 
 @pytest.mark.parametrize("package", ["keras", "numpy", "optuna", "tensorflow"])
 def test_another_version_of_what_decides_a_trial_begins_a_new_study(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = digest(search(), 1, "data", versions())
+    before = versions()
     monkeypatch.setattr(cluster, "version", lambda name: "0.1" if name == package else version(name))
-    assert digest(search(), 1, "data", versions()) != before
+    assert digest(search(), 1, "data", versions()) != digest(search(), 1, "data", before)
 
 
 def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins(tmp_path: Path) -> None:
