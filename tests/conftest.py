@@ -43,12 +43,22 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file that share a fixture of its module in one process; the others go where one is free."""
+    """Where two processes share the work: neither does what the other has done, and neither waits for the other.
+
+    The tests of a file that share a fixture of its module stay in one process. The first file that needs the finished
+    pipeline comes first of all, and the others that need it come last: one process builds it, the other goes on.
+    """
+    first: Path | None = None
+    place: dict[pytest.Item, int] = {}
     for item in items:
         assert isinstance(item, pytest.Function)
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        if any(each.scope == "module" for found in fixtures for each in found):
+        fixtures = item._fixtureinfo.name2fixturedefs
+        if any(each.scope == "module" for found in fixtures.values() for each in found):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+        if "finished" in fixtures:
+            first = first or item.path
+        place[item] = 1 if "finished" not in fixtures else 0 if item.path == first else 2
+    items.sort(key=lambda item: place[item])
 
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]

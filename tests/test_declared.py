@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -11,52 +10,12 @@ import pytest
 
 from glyphline.review.integrity import problems
 from tests.conftest import REPOSITORY
-from tests.guarantees.declared import declarations, schemas
+from tests.guarantees.declared import CODE, MODULES, closure, declarations, dependency, imported, schemas
 from tests.pipeline.conftest import copy_tree, start_repository
 
 DECLARED = declarations(REPOSITORY)
 # In the order of the work. A folder imports from itself and from those before it.
 FOLDERS = ("data", "model", "search", "evaluation", "figures", "report", "review", "predict")
-CODE = sorted(
-    path.relative_to(REPOSITORY) for room in ("glyphline", "stages") for path in (REPOSITORY / room).rglob("*.py")
-)
-
-
-def module_name(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {module_name(path): path for path in CODE}
-
-
-def imported(path: Path) -> set[Path]:
-    """Our files that a file imports, at its top or inside functions."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute here"
-            assert node.module is not None
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {MODULES[name] for name in names if name in MODULES}
-
-
-def dependency(path: Path) -> str | None:
-    """What a stage that uses a file declares: its folder, or a stage's file; None for a module at the root."""
-    if path.parts[0] == "stages":
-        return None if path.name == "__init__.py" else str(path)
-    return str(Path(*path.parts[:2])) if len(path.parts) > 2 else None
-
-
-def closure(path: Path) -> set[str]:
-    """The dependencies that a stage's file, and whatever it imports, come to. Modules at the root are not followed."""
-    found: set[Path] = set()
-    waiting = {path}
-    while waiting:
-        found |= waiting
-        waiting = {file for each in waiting for file in imported(each) if dependency(file)} - found
-    return {name for name in map(dependency, found) if name}
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -49,6 +49,7 @@ def test_each_has_its_test_here() -> None:
         assert len((REPOSITORY / package / "__init__.py").read_text(encoding="utf-8").splitlines()) == 1, "a docstring"
 
 
+@pytest.mark.long
 def test_errors_stage_and_cli_take_no_part_in_any_output(finished: Clone, tmp_path: Path) -> None:
     """Every stage's main() writes the same bytes where they cannot be used, and no record of the run."""
     clone = finished.copy(tmp_path / "clone")

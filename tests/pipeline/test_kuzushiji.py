@@ -15,6 +15,8 @@ from benchmarks.kuzushiji_stand_in import make
 from tests.conftest import load_record
 from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
 
+pytestmark = pytest.mark.long
+
 TRAIN_COUNT, TEST_COUNT = 3000, 600
 MIRROR = "stand-ins"
 
@@ -32,7 +34,7 @@ def kuzushiji_clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return start_repository(root)
 
 
-@pytest.mark.parametrize("name", [pytest.param("kmnist", marks=pytest.mark.long), "k49"])
+@pytest.mark.parametrize("name", ["kmnist", "k49"])
 def test_a_kuzushiji_data_set_works_from_end_to_end(kuzushiji_clone: Clone, name: str) -> None:
     dataset = load_record(name)
     clone = kuzushiji_clone
