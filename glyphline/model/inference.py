@@ -33,7 +33,7 @@ _WEIGHTS = "model.weights.h5"
 _MEMBERS = ["config.json", "metadata.json", _WEIGHTS]
 _MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
 _MOST_OUTPUTS = 1 << 20  # numbers that a layer may make of one image; the widest of params.yaml makes 22,000
-
+_MOST_LAYERS = 100  # a layer applied often counts as often; Keras builds 300 in most of a minute
 
 # What networks.build() makes models of, in lower case, by the module that Keras writes down.
 _PARTS: dict[str | None, tuple[str, ...]] = {
@@ -50,6 +50,7 @@ _PARTS: dict[str | None, tuple[str, ...]] = {
     "keras.regularizers": ("l2",),
     None: ("__keras_tensor__",),
 }
+_LAYERS = ("sequential", *_PARTS["keras.src.models.functional"], *_PARTS["keras.layers"])
 _SUM_TOLERANCE = 1e-3
 
 
@@ -77,12 +78,21 @@ def check_model(path: Path) -> None:
                 raise zipfile.BadZipFile
             config = json.loads(archive.read("config.json"))
         unknown = next(_unknown_parts(config), None)
+        layers = sum(
+            max(1, len(part.get("inbound_nodes", ())))
+            for part in _parts(config)
+            if str(part.get("class_name")).lower() in _LAYERS
+        )
     except PermissionError as error:
         raise ModelError(f"{path}: the file cannot be read ({error.strerror})") from None
     except Exception:  # for damaged bytes zipfile and json raise a dozen kinds, and deep brackets end recursion
         raise ModelError(f"{path}: this is not a .keras file, or it is damaged; {_advice(path)}") from None
     if unknown is not None:
         raise ModelError(f"{path}: {unknown}")
+    if layers > _MOST_LAYERS:
+        raise ModelError(
+            f"{path}: this network has more than {_MOST_LAYERS} layers, the most that are read; use another model"
+        )
 
 
 def best_trained() -> Path:
@@ -173,20 +183,26 @@ def _check_extent(path: Path) -> None:
         raise ModelError(f"{path}: this network is larger than its file can hold; use a model that Glyphline trained")
 
 
+def _parts(config: Any) -> Iterator[dict[str, Any]]:
+    """Whatever in a model's configuration Keras would make an object of."""
+    if isinstance(config, dict) and ("class_name" in config or "module" in config):
+        yield config
+    for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from _parts(value)
+
+
 def _unknown_parts(config: Any) -> Iterator[str]:
     """What in a model's configuration Glyphline does not build, each in a sentence. Keras' safe mode comes on top."""
-    if isinstance(config, dict):
-        name, module = config.get("class_name"), config.get("module")
-        known = any(module == place and str(name).lower() in names for place, names in _PARTS.items())
-        if ("class_name" in config or "module" in config) and not known:
-            what = printable(f"{name} of {module}"[:80])
-            if name in ("Lambda", "__lambda__"):
-                yield "this model brings code of its own (a Lambda layer), which is not run; use another model"
-            elif module is not None and str(module).partition(".")[0] not in ("keras", "builtins"):
-                yield f"this model brings code of its own ({what}), which is not run; use another model"
-            yield f"Glyphline builds no model with {what}; use a model that Glyphline trained"
-    for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-        yield from _unknown_parts(value)
+    for part in _parts(config):
+        name, module = part.get("class_name"), part.get("module")
+        if any(module == place and str(name).lower() in names for place, names in _PARTS.items()):
+            continue
+        what = printable(f"{name} of {module}"[:80])
+        if name in ("Lambda", "__lambda__"):
+            yield "this model brings code of its own (a Lambda layer), which is not run; use another model"
+        elif module is not None and str(module).partition(".")[0] not in ("keras", "builtins"):
+            yield f"this model brings code of its own ({what}), which is not run; use another model"
+        yield f"Glyphline builds no model with {what}; use a model that Glyphline trained"
 
 
 def _advice(path: Path) -> str:

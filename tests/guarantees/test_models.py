@@ -7,6 +7,8 @@ import io
 import json
 import math
 import os
+import subprocess
+import sys
 import typing
 import zipfile
 from collections.abc import Callable, Iterator
@@ -178,6 +180,29 @@ def test_a_network_larger_than_its_file_is_refused_before_it_takes_memory(
     assert "larger than its file can hold" in refusal(path)
 
 
+@pytest.mark.parametrize("bomb", ["many layers", "many models", "one layer applied often"])
+def test_a_network_of_too_many_layers_is_refused_before_keras_is_asked_for_one(
+    bomb: str, honest: Path, tmp_path: Path
+) -> None:
+    config = json.loads(members_of(honest)["config.json"])
+    layers = config["config"]["layers"]
+    if bomb == "many layers":
+        layers[1:1] = [part("keras.layers", "Activation", name=f"x{n}", activation="relu") for n in range(300)]
+    elif bomb == "many models":
+        layers[1:1] = [part("keras", "Sequential", name=f"x{n}", layers=[]) for n in range(300)]
+    else:
+        layers[-1]["inbound_nodes"] = [[["flatten", 0, 0, {}]]] * 300
+    path = wrote(tmp_path / "deep.keras", members_of(honest) | {"config.json": json.dumps(config).encode()})
+    program = "import sys; from glyphline.model import inference\n"
+    program += "try: inference.load(inference.Path(sys.argv[1]))\nexcept inference.ModelError as e: print(e)\n"
+    program += "assert 'keras' not in sys.modules and 'tensorflow' not in sys.modules"
+    command = [sys.executable, "-c", program, str(path)]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert (
+        result.stdout == f"{path}: this network has more than 100 layers, the most that are read; use another model\n"
+    )
+
+
 @pytest.mark.usefixtures("growth")
 @pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
 def test_a_zip_bomb_is_refused_before_it_goes_off(member: str, honest: Path, tmp_path: Path) -> None:
@@ -251,6 +276,7 @@ def test_every_part_that_params_yaml_can_ask_for_is_known() -> None:
         assert list(inference._unknown_parts(keras.saving.serialize_keras_object(network))) == [], variant
         widest = max(math.prod(layer.output.shape[1:]) for layer in network.layers)
         assert 4 * widest < inference._MOST_OUTPUTS, variant
+        assert 4 * len(network.layers) < inference._MOST_LAYERS, variant
 
 
 @pytest.mark.usefixtures("deterministic")
