@@ -34,9 +34,7 @@ def fuse(network: keras.Sequential) -> keras.Sequential:
                 pooled_relu(layer, following)
         elif isinstance(layer, layers.BatchNormalization):
             batch_normalization(layer)
-    if isinstance(network.optimizer, keras.optimizers.Adam):
-        adam(network.optimizer)
-    elif isinstance(network.optimizer, keras.optimizers.RMSprop):
+    if isinstance(network.optimizer, keras.optimizers.RMSprop):
         rmsprop(network.optimizer)
     return network
 
@@ -114,31 +112,8 @@ def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooli
     convolution.call, pooling.call = convolve, pool
 
 
-def adam(optimizer: keras.optimizers.Adam) -> None:
-    """Replace `update_step` of Adam or AdamW: one pass over a variable where Keras makes a dozen."""
-    import tensorflow as tf
-
-    def update_step(gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        position = optimizer._get_variable_index(variable)
-        step = tf.cast(optimizer.iterations.value + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=optimizer._momentums[position].value.handle,
-            v=optimizer._velocities[position].value.handle,
-            beta1_power=tf.pow(tf.cast(optimizer.beta_1, variable.dtype), step),
-            beta2_power=tf.pow(tf.cast(optimizer.beta_2, variable.dtype), step),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=optimizer.beta_1,
-            beta2=optimizer.beta_2,
-            epsilon=optimizer.epsilon,
-            grad=gradient,
-        )
-
-    optimizer.update_step = update_step
-
-
 def rmsprop(optimizer: keras.optimizers.RMSprop) -> None:
-    """Replace `update_step` of an RMSprop without momentum and not centred: one pass over a variable as well."""
+    """Replace `update_step` of an RMSprop without momentum and not centred: one pass over a variable where Keras makes several."""
     import tensorflow as tf
 
     unused: dict[int, tf.Variable] = {}  # the kernel notes each step as momentum, of which it carries nothing over

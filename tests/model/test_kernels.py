@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -86,17 +83,7 @@ def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
         np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "piece", "options"),
-    [
-        ("Adam", kernels.adam, {"beta_1": 0.8, "beta_2": 0.95}),
-        ("AdamW", kernels.adam, {"beta_1": 0.8, "beta_2": 0.95}),
-        ("RMSprop", kernels.rmsprop, {"rho": 0.8}),
-    ],
-)
-def test_the_fused_kernel_moves_weights_as_keras_does(
-    name: str, piece: Callable[[Any], None], options: dict[str, float]
-) -> None:
+def test_the_fused_kernel_moves_weights_as_keras_does() -> None:
     import keras
     import tensorflow as tf
 
@@ -104,13 +91,13 @@ def test_the_fused_kernel_moves_weights_as_keras_does(
     results = []
     for fuse in (False, True):
         schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=30)
-        optimizer = getattr(keras.optimizers, name)(schedule, epsilon=1e-3, **options)
+        optimizer = keras.optimizers.RMSprop(schedule, rho=0.8, epsilon=1e-3)
         if fuse:
-            piece(optimizer)
+            kernels.rmsprop(optimizer)
         weights = [keras.Variable(np.linspace(-1, 1, 5), dtype="float32") for _ in gradients]
         for each in zip(*gradients, strict=True):
             optimizer.apply_gradients(zip(map(tf.constant, each), weights, strict=True))
-        assert type(optimizer) is getattr(keras.optimizers, name), "so that a saved network needs nothing of ours"
+        assert type(optimizer) is keras.optimizers.RMSprop, "so that a saved network needs nothing of ours"
         results.append([each.numpy() for each in [*weights, *optimizer.variables]])
     assert not np.allclose(results[0][0], np.linspace(-1, 1, 5), atol=0.01), "they moved"
     for keras_s, ours in zip(*results, strict=True):
