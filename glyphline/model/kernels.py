@@ -113,7 +113,7 @@ def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooli
 
 
 def rmsprop(optimizer: keras.optimizers.RMSprop) -> None:
-    """Replace `update_step` of an RMSprop without momentum and not centred: one pass over a variable where Keras makes several."""
+    """Replace `update_step` of an RMSprop without momentum and not centred: one pass over a variable, not several."""
     import tensorflow as tf
 
     unused: dict[int, tf.Variable] = {}  # the kernel notes each step as momentum, of which it carries nothing over
