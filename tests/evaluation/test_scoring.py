@@ -59,7 +59,7 @@ def test_scores_are_plain_numbers_that_json_can_hold() -> None:
     assert {type(value) for value in scores.values()} == {float, int}
 
 
-@pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=str)
+@pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=lambda metric: str(metric.name))
 def test_a_metric_is_a_fraction_within_its_interval_and_its_test_agrees_with_it(metric: metrics.Metric) -> None:
     (labels, before), (_, after) = random_case(1), random_case(2)
     (value, low, high), (other, _, _) = (metric.score(labels, each.argmax(axis=1)) for each in (before, after))
