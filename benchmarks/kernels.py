@@ -26,7 +26,7 @@ from glyphline.model.files import save
 from glyphline.model.training import Examples
 from glyphline.model.variant import Variant
 
-PIECES = ("batch_normalization", "wide_convolution", "pooled_relu", "rmsprop")
+PIECES = ("batch_normalization", "rmsprop")
 WARM_UP = 1000  # images of a short training of each kind before anything is measured
 
 

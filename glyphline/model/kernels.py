@@ -8,31 +8,19 @@ benchmarks/kernels.py.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import keras
     import tensorflow as tf
-
-WIDE = 128  # input channels from which wide_convolution is faster than TensorFlow's kernel, in bfloat16
 
 
 def fuse(network: keras.Sequential) -> keras.Sequential:
     """The same compiled network, trained in fewer passes. One that was loaded from a file needs it again."""
     import keras
 
-    layers = keras.layers
-    for layer, following in itertools.pairwise(network.layers):
-        if isinstance(layer, layers.Conv2D):
-            if layer.compute_dtype == "bfloat16" and layer.kernel.shape[2] >= WIDE:
-                wide_convolution(layer)
-            relu = layer.use_bias and layer.activation is keras.activations.relu
-            if relu and isinstance(following, layers.MaxPooling2D):
-                pooled_relu(layer, following)
-        elif isinstance(layer, layers.BatchNormalization):
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
             batch_normalization(layer)
     if isinstance(network.optimizer, keras.optimizers.RMSprop):
         rmsprop(network.optimizer)
@@ -61,55 +49,6 @@ def batch_normalization(layer: keras.layers.BatchNormalization) -> None:
         return tf.reshape(outputs, tf.shape(inputs))
 
     layer.call = call
-
-
-def wide_convolution(layer: keras.layers.Conv2D) -> None:
-    """Replace `convolution_op`: the gradient of the filter is a matrix product for each of its height x width places.
-
-    With many channels in bfloat16 that is faster than TensorFlow's own kernel, with few it is slower. The output and
-    the gradient of the inputs stay TensorFlow's. For convolutions of stride 1 without padding.
-    """
-    import tensorflow as tf
-
-    def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-        def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
-            of_inputs = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=[1] * 4, padding="VALID"
-            )
-            height, width, channels, filters = kernel.shape
-            rows, columns = upstream.shape[1:3]
-            of_places = [
-                tf.matmul(
-                    tf.reshape(inputs[:, y : y + rows, x : x + columns], (-1, channels)),
-                    tf.reshape(upstream, (-1, filters)),
-                    transpose_a=True,
-                )
-                for y in range(height)
-                for x in range(width)
-            ]
-            return [of_inputs, tf.reshape(of_places, kernel.shape)]
-
-        return tf.nn.conv2d(inputs, kernel, 1, "VALID"), gradients
-
-    with_gradients = tf.custom_gradient(convolve)
-    layer.convolution_op = lambda inputs, kernel: with_gradients(inputs, tf.convert_to_tensor(kernel))
-
-
-def pooled_relu(convolution: keras.layers.Conv2D, pooling: keras.layers.MaxPooling2D) -> None:
-    """Replace both layers' `call`: bias and ReLU come after the maximum, on a quarter of the values.
-
-    Both preserve order, so that the pooling gives what it did: max(relu(x + b)) = relu(max(x) + b).
-    """
-    import keras
-    import tensorflow as tf
-
-    def convolve(inputs: tf.Tensor) -> tf.Tensor:
-        return convolution.convolution_op(inputs, convolution.kernel)
-
-    def pool(inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.relu(tf.nn.bias_add(keras.layers.MaxPooling2D.call(pooling, inputs), convolution.bias))
-
-    convolution.call, pooling.call = convolve, pool
 
 
 def rmsprop(optimizer: keras.optimizers.RMSprop) -> None:

@@ -35,54 +35,6 @@ def test_the_fused_kernel_computes_what_keras_batch_normalization_does(shape: tu
         np.testing.assert_allclose(ours, keras_s, rtol=1e-3, atol=2e-3)
 
 
-def test_matrix_products_give_the_gradients_of_a_convolution() -> None:
-    import keras
-    import tensorflow as tf
-
-    inputs = tf.random.stateless_normal((7, 9, 8, 6), (1, 2))
-    results = []
-    for fuse in (False, True):
-        layer = keras.layers.Conv2D(5, (3, 2), activation="relu")
-        layer.build(inputs.shape)
-        if fuse:
-            kernels.wide_convolution(layer)
-        layer.kernel.assign(tf.random.stateless_normal(layer.kernel.shape, (3, 4)))
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = layer(inputs)
-            loss = tf.reduce_sum(outputs**2)
-        results.append([outputs, *tape.gradient(loss, [inputs, *(each.value for each in layer.trainable_variables)])])
-        assert type(layer) is keras.layers.Conv2D, "so that a saved network needs nothing of ours"
-    for keras_s, ours in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-3)
-
-
-def test_relu_after_pooling_computes_what_keras_does_before_it() -> None:
-    import keras
-    import tensorflow as tf
-
-    inputs = tf.random.stateless_normal((8, 11, 11, 3), (1, 2))
-    results = []
-    for fuse in (False, True):
-        convolution, pooling = keras.layers.Conv2D(5, 3, activation="relu"), keras.layers.MaxPooling2D(2)
-        for _ in range(2 * fuse):  # a network may be fused again
-            kernels.pooled_relu(convolution, pooling)
-        convolution.build(inputs.shape)
-        convolution.kernel.assign(tf.random.stateless_normal(convolution.kernel.shape, (3, 4)))
-        convolution.bias.assign(np.linspace(-6, 3, 5))
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = pooling(convolution(inputs))
-            loss = tf.reduce_sum(outputs**2)
-        weights = [variable.value for variable in convolution.trainable_variables]
-        results.append([outputs, *tape.gradient(loss, [inputs, *weights])])
-        assert type(convolution) is keras.layers.Conv2D, "so that a saved network needs nothing of ours"
-        assert type(pooling) is keras.layers.MaxPooling2D, "so that a saved network needs nothing of ours"
-    assert 0.2 < np.mean(np.asarray(results[0][0]) == 0) < 0.8, "some units are silent"
-    for keras_s, ours in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-4)
-
-
 def test_the_fused_kernel_moves_weights_as_keras_does() -> None:
     import keras
     import tensorflow as tf
