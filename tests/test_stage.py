@@ -49,9 +49,12 @@ def test_lack_of_memory_says_which_parameter_helps(world: Path) -> None:
     assert ending(raising(MemoryError())) == "tell: out of memory; set limit in params.yaml to use fewer images"
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("a bug"), KeyError("bug"), OSError("a library's own"), KeyboardInterrupt()]
-)
+def test_an_interruption_is_one_sentence(world: Path) -> None:
+    assert ending(raising(KeyboardInterrupt())) == "tell: interrupted; run dvc repro to go on"
+    assert not (world / "runs").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("bug"), OSError("a library's own")])
 def test_a_bug_keeps_its_traceback(world: Path, error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
         stage.run("tell", raising(error))
