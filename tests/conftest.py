@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Write = Callable[..., None]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Capture = pytest.CaptureFixture[str]
 
 
 def files_for_git() -> list[str]:
@@ -85,6 +87,36 @@ def load_record(name: str) -> Dataset:
     from glyphline.data.records import parse_dataset
 
     return parse_dataset((REPOSITORY / "datasets" / f"{name}.yaml").read_bytes(), name)
+
+
+def python(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python with these arguments; it finds our modules from whatever folder."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@contextmanager
+def growing_by_at_most(most: int) -> Iterator[None]:
+    """Fail where this process grows by more bytes than that, if the system says how much memory it had at most."""
+
+    def peak() -> int:
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # what the peak was before counts no more
+    except OSError:
+        yield
+        return
+    before = peak()
+    yield
+    assert peak() - before < most
 
 
 @pytest.fixture(scope="session")
@@ -139,14 +171,7 @@ def run_stage(world: Path) -> Run:
     """Runs `python -m stages.<name>` in the world, as DVC does."""
 
     def run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", f"stages.{name}", *arguments],
-            cwd=world,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return python("-m", f"stages.{name}", *arguments, cwd=world, **variables)
 
     return run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from glyphline import cli
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Capture, python
 
 
 def test_the_installed_command_is_this_one() -> None:
@@ -19,7 +19,7 @@ def test_the_installed_command_is_this_one() -> None:
     assert command.load() is cli.main
 
 
-def test_misuse_is_a_sentence_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_misuse_is_a_sentence_and_status_2(capsys: Capture) -> None:
     for words in ([], ["predict"], ["predict", "--colour", "a.png"], ["predikt", "a.png"]):
         with pytest.raises(SystemExit) as stopped:
             cli.main(words)
@@ -33,12 +33,12 @@ def test_help_lists_the_commands_and_imports_nothing_slow(world: Path) -> None:
         "try:\n    main(['--help'])\nfinally:\n"
         "    assert not {'numpy', 'pandas', 'PIL', 'matplotlib', 'tensorflow'} & set(sys.modules)"
     )
-    done = python(code, world)
+    done = python("-c", code, cwd=world)
     assert (done.returncode, done.stderr) == (0, "")
     assert "predict" in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(world: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     code = (
         "import argparse, sys\nfrom glyphline import cli\n"
         "def add(commands):\n"
@@ -47,18 +47,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(world: Path) -> None:
     )
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = python(code, world, stdout=write_end)
-    os.close(write_end)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def python(code: str, folder: Path, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdout=write_end, stderr=subprocess.PIPE, check=False
     )
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")

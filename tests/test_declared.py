@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from glyphline.review.integrity import problems
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, python
 from tests.guarantees.declared import CODE, MODULES, closure, declarations, dependency, imported, schemas
 from tests.pipeline.conftest import copy_tree, start_repository
 
@@ -47,9 +45,7 @@ def test_no_module_imports_tensorflow_before_it_needs_it() -> None:
         "    early = [heavy for heavy in ('tensorflow', 'keras') if heavy in sys.modules]\n"
         "    assert not early, f'{name} imports {early}'\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program, *MODULES], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    result = python("-c", program, *MODULES)
     assert result.returncode == 0, result.stderr
 
 

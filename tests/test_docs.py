@@ -7,7 +7,6 @@ import itertools
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from dvc.cli import parse_args
 from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
 from glyphline.config import load_params
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, python
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Clone
@@ -160,9 +159,7 @@ def test_every_benchmark_has_the_options_that_are_named() -> None:
             named[words[2]] = named.get(words[2], set()) | options
     assert len(named) > 5
     for module, options in named.items():
-        shown = subprocess.run(
-            [sys.executable, "-m", module, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-        )
+        shown = python("-m", module, "--help")
         assert shown.returncode == 0, f"{module}: {shown.stderr}"
         assert options <= set(re.findall(r"--[\w-]+", shown.stdout)), module
 

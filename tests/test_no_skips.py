@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import NO_SKIPS, REPOSITORY
+from tests.conftest import NO_SKIPS, python
 
 SKIPPING = """
 import pytest
@@ -29,13 +26,9 @@ def test_that_is_expected_to_fail():
 @pytest.mark.parametrize(("value", "expected"), [("", "1 xfailed"), ("1", "1 failed, 1 xfailed, 1 error")])
 def test_a_skipped_test_fails_where_skips_are_forbidden(tmp_path: Path, value: str, expected: str) -> None:
     (tmp_path / "test_skipping.py").write_text(SKIPPING)
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--rootdir", str(tmp_path), str(tmp_path)],
-        env={**os.environ, NO_SKIPS: value, "PYTHONPATH": str(REPOSITORY)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    folder = str(tmp_path)
+    result = python(
+        "-m", "pytest", "-p", "tests.conftest", "--rootdir", folder, folder, cwd=tmp_path, **{NO_SKIPS: value}
     )
     assert expected in result.stdout, result.stdout
     assert ("no such program, and GLYPHLINE_NO_SKIPS is set" in result.stdout) == bool(value)

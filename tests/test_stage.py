@@ -13,7 +13,7 @@ import pytest
 
 from glyphline import stage
 from glyphline.errors import DataError, FetchError, FormatError, GlyphlineError, ParamsError
-from tests.conftest import Run, Write
+from tests.conftest import Capture, Run, Write
 
 
 def ending(main: Callable[[], None], name: str = "tell") -> object:
@@ -62,9 +62,7 @@ def test_a_bug_keeps_its_traceback(world: Path, error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("name", ["runs", "runs/tell.json"])
-def test_a_run_record_that_cannot_be_written_is_a_warning(
-    world: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_run_record_that_cannot_be_written_is_a_warning(world: Path, capsys: Capture, name: str) -> None:
     if name == "runs":
         (world / name).touch()
     else:
@@ -85,16 +83,8 @@ def test_a_stage_that_ends_well_leaves_a_record(world: Path) -> None:
     assert record["seconds"] >= 0
     assert record["peak_memory_bytes"] > 2**20
     assert list(record["machine"]) == [
-        "processor",
-        "cores",
-        "memory_bytes",
-        "system",
-        "python",
-        "tensorflow",
-        "keras",
-        "numpy",
-        "scikit-learn",
-        "dvc",
+        *("processor", "cores", "memory_bytes", "system"),
+        *("python", "tensorflow", "keras", "numpy", "scikit-learn", "dvc"),
     ]
     assert all(record["machine"].values())
 

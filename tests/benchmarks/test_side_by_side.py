@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, python
 
 
 def cells(line: str) -> list[str]:
@@ -17,8 +14,7 @@ def cells(line: str) -> list[str]:
 
 @pytest.mark.long
 def test_side_by_side_trains_the_plain_network_and_ours_and_says_how_both_fare() -> None:
-    command = [sys.executable, "-m", "benchmarks.side_by_side", "mlp", "--rounds", "1"]
-    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    run = python("-m", "benchmarks.side_by_side", "mlp", "--rounds", "1", cwd=REPOSITORY)
     assert run.returncode == 0, run.stderr
     _, _, compared, _, _, shares = (cells(line) for line in run.stdout.splitlines() if line.startswith("|"))
     theirs, their_seconds, their_accuracy, _, ours, our_seconds, our_accuracy, _, ratio, _ = compared

@@ -64,7 +64,8 @@ class Clone:
         return self.run("dvc", *arguments, check=check, **variables)
 
     def git(self, *arguments: str) -> str:
-        return self.run("git", *arguments).stdout
+        """Run git, and return what it prints without the spaces around."""
+        return self.run("git", *arguments).stdout.strip()
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text(encoding="utf-8")
@@ -73,9 +74,11 @@ class Clone:
         """The same again, with a DVC cache of its own."""
         return Clone(shutil.copytree(self.root, destination, symlinks=True))
 
-    def commit(self, message: str) -> None:
+    def commit(self, message: str = "Work") -> str:
+        """Commit everything, and return the hash."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
 
 
 def build(folder: Path) -> None:

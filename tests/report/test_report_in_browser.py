@@ -10,49 +10,23 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, Page
 
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1440, "height": 900}
+from tests.browser import DESKTOP, PHONE, opened
+
 PAPER = {"width": 702, "height": 1000}  # A4 without its margins, CSS pixels
 HEADINGS = 9  # of the ranking, each of which sorts
 
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def file(small_run: Path) -> Path:
-    return small_run / "report/index.html"
-
-
 @pytest.fixture
-def open_page(browser: Browser, file: Path) -> Iterator[Open]:
-    """Opens the report in a window of its own, and in the end asserts that it neither complained nor asked for more."""
-    complaints: list[str] = []
-    requests: list[str] = []
-
-    def on_console(message: ConsoleMessage) -> None:
-        complaints.append(f"{message.type}: {message.text}")
-
-    def on_request(request: Request) -> None:
-        if not request.url.startswith("data:"):
-            requests.append(request.url)
-
-    with contextlib.ExitStack() as contexts:
-
-        def open_(viewport: dict[str, int], **options: Any) -> Page:
-            context = browser.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
-            contexts.callback(context.close)
-            page = context.new_page()
-            page.on("console", on_console)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("request", on_request)
-            page.goto(file.as_uri())
-            return page
-
-        yield open_
-    assert complaints == []
-    assert set(requests) <= {file.as_uri()}
+def open_page(browser: Browser, small_run: Path) -> Iterator[Open]:
+    """Opens the report in a window of its own."""
+    with contextlib.ExitStack() as windows:
+        yield lambda viewport, **options: windows.enter_context(
+            opened(browser, small_run / "report/index.html", viewport, **options)
+        )
 
 
 def ranking(page: Page) -> list[str]:

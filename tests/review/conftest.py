@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from glyphline import paths
 from glyphline.evaluation import scoring
+from tests.pipeline.conftest import Clone
 
 Flags = NDArray[np.bool_]
 
@@ -50,11 +50,10 @@ def predictions(right: Flags, labels: NDArray[np.int64] = LABELS) -> NDArray[np.
     return np.where(right, labels, (labels + 1) % 10)
 
 
-@dataclass
-class Scratch:
+@dataclass(frozen=True)
+class Scratch(Clone):
     """A git repository with made-up results, and nothing else of Glyphline's."""
 
-    root: Path
     params: dict[str, Any] = field(
         default_factory=lambda: {
             "seed": 1,
@@ -64,12 +63,6 @@ class Scratch:
         }
     )
 
-    def git(self, *arguments: str) -> str:
-        """Run git here, and return what it prints."""
-        done = subprocess.run(["git", *arguments], cwd=self.root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
     def write(self, path: Path | str, content: str) -> None:
         """Write a text file."""
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +70,7 @@ class Scratch:
 
     def write_params(self, **changes: Any) -> None:
         """Write params.yaml, its keys replaced by keyword arguments from now on."""
-        self.params |= changes
+        self.params.update(changes)
         self.write(paths.PARAMS, json.dumps(self.params))
 
     def write_results(
@@ -104,12 +97,6 @@ class Scratch:
             self.write(paths.train_metrics(variant), json.dumps(cost))
         self.write(paths.TEST_METRICS, json.dumps(metrics))
         self.write(paths.PER_CLASS, pd.concat(recalls).to_csv(index=False))
-
-    def commit(self, message: str = "Work") -> str:
-        """Commit everything, and return the hash."""
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
-        return self.git("rev-parse", "HEAD")
 
     def start_dvc(self) -> None:
         """Make it a DVC repository with a pipeline of one stage."""

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stages import plot
-from tests.conftest import REPOSITORY
+from tests.conftest import python
 from tests.finished import ERRORS
 
 EXPECTED = {
@@ -28,11 +25,6 @@ def tree(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return Path(copy)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "1", "PYTHONWARNINGS": "error"}
-    return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
-
-
 def test_plot_draws_every_variant_the_data_and_the_search(small_run: Path) -> None:
     assert {path.relative_to(small_run / "plots").as_posix() for path in (small_run / "plots").rglob("*.*")} >= EXPECTED
 
@@ -40,7 +32,7 @@ def test_plot_draws_every_variant_the_data_and_the_search(small_run: Path) -> No
 def test_plot_draws_what_test_json_lists_twice_alike_and_opens_no_test_image(tree: Path, small_run: Path) -> None:
     listed = json.loads(Path("metrics/test.json").read_text(encoding="utf-8"))
     Path("metrics/test.json").write_text(json.dumps({"winner": listed["winner"]}), encoding="utf-8")
-    again = run("-m", "stages.plot")
+    again = python("-m", "stages.plot", PYTHONHASHSEED="1", PYTHONWARNINGS="error")
     assert (again.returncode, again.stderr) == (0, "")
     assert {path.name for path in (tree / "plots").iterdir() if path.is_dir()} == {"data", "winner"}
     drawn = {path.relative_to(tree): path.read_bytes() for path in (tree / "plots").glob("*/*.png")}
@@ -55,14 +47,11 @@ def test_a_missing_history_is_named(tree: Path) -> None:
     assert not (tree / "plots").exists()
 
 
-def test_plot_explains_itself_without_tensorflow_and_without_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    ran = run("-X", "importtime", "-m", "stages.plot", "--help")
+def test_plot_explains_itself_without_tensorflow_and_without_work(world: Path) -> None:
+    ran = python("-X", "importtime", "-m", "stages.plot", "--help")
     assert ran.returncode == 0
     assert "Draw each variant" in ran.stdout
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "matplotlib.figure" in imported
     assert imported.isdisjoint({"tensorflow", "keras", "matplotlib.pyplot", "matplotlib_fontja"})
-    assert list(tmp_path.iterdir()) == []
+    assert list(world.iterdir()) == []
