@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -17,15 +18,7 @@ from glyphline.evaluation import metrics, scoring
 # Six images of three classes; the network is right about 0, 2, 3 and 5.
 LABELS = np.array([0, 0, 1, 1, 1, 2], np.uint8)
 PROBABILITIES = np.array(
-    [
-        [0.7, 0.2, 0.1],
-        [0.3, 0.6, 0.1],
-        [0.1, 0.8, 0.1],
-        [0.2, 0.5, 0.3],
-        [0.1, 0.0, 0.9],
-        [0.0, 0.0, 1.0],
-    ],
-    np.float32,
+    [[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3], [0.1, 0.0, 0.9], [0.0, 0.0, 1.0]], np.float32
 )
 NAMES = ["ka", "ki", "ku"]
 
@@ -80,31 +73,24 @@ def test_scores_agree_with_scikit_learn(seed: int) -> None:
     assert metrics["loss"] == pytest.approx(log_loss(labels, clipped, labels=range(10)), abs=1e-4)
 
 
-def test_balanced_accuracy_counts_a_rare_class_like_a_common_one() -> None:
-    labels = np.array([0] * 98 + [1] * 2, np.uint8)
-    predicted = np.zeros(100, np.intp)
-    assert metrics.balanced_accuracy(labels, predicted)[0] == 0.5
-
-
-def test_balanced_accuracy_leaves_out_classes_that_do_not_occur() -> None:
-    labels = np.array([0, 0, 1, 1], np.uint8)
-    assert metrics.balanced_accuracy(labels, np.array([0, 2, 1, 1]))[0] == 0.75
-
-
-def test_with_classes_of_one_size_the_balanced_interval_is_close_to_the_plain_one() -> None:
-    labels = np.repeat(np.arange(10, dtype=np.uint8), 100)
+@pytest.mark.parametrize(
+    ("sizes", "wrong", "balanced", "effective_n"),
+    [
+        ([98, 2], range(98, 100), 0.5, None),
+        ([1000] * 10, range(0, 10_000, 20), 0.95, 10_000),  # as many as there are, as for plain accuracy
+        ([990, 10], (), 1, 4 / (1 / 990 + 1 / 10)),  # rests on the images of the rare class
+        ([2, 2, 0], [1], 0.75, None),  # a class that does not occur is left out
+    ],
+)
+def test_balanced_accuracy_counts_a_rare_class_like_a_common_one(
+    sizes: list[int], wrong: Sequence[int], balanced: float, effective_n: float | None
+) -> None:
+    labels = np.repeat(np.arange(len(sizes), dtype=np.uint8), sizes)
     predicted = labels.astype(np.intp)
-    predicted[::20] = (predicted[::20] + 1) % 10
-    balanced, effective_n = metrics.balanced_accuracy(labels, predicted)
-    assert balanced == pytest.approx(0.95)
-    assert effective_n == pytest.approx(1000)
-
-
-def test_perfect_predictions_rest_on_the_images_of_the_rare_classes() -> None:
-    labels = np.array([0] * 990 + [1] * 10, np.uint8)
-    balanced, effective_n = metrics.balanced_accuracy(labels, labels.astype(np.intp))
-    assert balanced == 1
-    assert effective_n == pytest.approx(4 / (1 / 990 + 1 / 10))
+    predicted[list(wrong)] = (predicted[list(wrong)] - 1) % len(sizes)
+    found, found_n = metrics.balanced_accuracy(labels, predicted)
+    assert found == pytest.approx(balanced)
+    assert effective_n is None or found_n == pytest.approx(effective_n)
 
 
 def test_the_balanced_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
@@ -120,46 +106,28 @@ def test_the_balanced_interval_covers_the_truth_nineteen_times_in_twenty() -> No
     assert 0.93 < covered / 1000 < 0.97
 
 
-@pytest.mark.parametrize(("correct", "n"), [(9_931, 10_000), (0, 10), (10, 10), (1, 1), (500, 1000), (38_546, 38_547)])
-def test_the_interval_of_an_accuracy_is_wilson_s(correct: int, n: int) -> None:
-    expected = binomtest(correct, n).proportion_ci(0.95, method="wilson")
-    assert metrics.wilson_interval(correct / n, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_the_interval_holds_the_accuracy_and_stays_between_0_and_1() -> None:
-    for n in (1, 7, 100):
-        for correct in range(n + 1):
+def test_the_interval_of_an_accuracy_is_wilson_s_and_holds_it() -> None:
+    for n, counts in ((1, range(2)), (7, range(8)), (100, range(101)), (38_547, (0, 38_000, 38_546))):
+        for correct in counts:
+            expected = binomtest(correct, n).proportion_ci(0.95, method="wilson")
             low, high = metrics.wilson_interval(correct / n, n)
+            assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
             assert 0 <= low <= correct / n <= high <= 1
             assert low < high
 
 
-def test_a_network_that_is_always_sure_and_right_is_perfectly_calibrated() -> None:
-    assert scoring.calibration_error(*perfect()) == 0.0
-
-
-def test_a_network_that_is_always_sure_and_wrong_is_as_badly_calibrated_as_can_be() -> None:
-    labels, probabilities = perfect()
-    assert scoring.calibration_error(labels, np.roll(probabilities, 1, axis=1)) == 1.0
-
-
-def test_a_network_that_is_right_as_often_as_it_says_is_calibrated() -> None:
-    # 0.75 sure of class 0 four times, right three times; 0.5 sure twice, right once.
-    probabilities = np.array([[0.75, 0.25]] * 4 + [[0.5, 0.5]] * 2, np.float32)
-    labels = np.array([0, 0, 0, 1, 0, 1], np.uint8)
-    assert scoring.calibration_error(labels, probabilities) == pytest.approx(0.0, abs=1e-12)
-
-
-def test_too_sure_and_not_sure_enough_do_not_cancel_out_between_bins() -> None:
-    # 0.9 sure and right half the time, 0.6 sure and always right: off by 0.4 both ways.
-    probabilities = np.array([[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2, np.float32)
-    labels = np.array([0, 1, 0, 0], np.uint8)
-    assert scoring.calibration_error(labels, probabilities) == pytest.approx(0.4, abs=1e-6)
-
-
-def test_loss_of_a_sure_error_is_finite() -> None:
-    labels, probabilities = perfect()
-    assert scoring.cross_entropy(labels, np.roll(probabilities, 1, axis=1)) == pytest.approx(-math.log(1e-7))
+@pytest.mark.parametrize(
+    ("sureness", "labels", "error"),
+    [
+        # 0.75 sure of class 0 four times, right three times; 0.5 sure twice, right once.
+        ([0.75] * 4 + [0.5] * 2, [0, 0, 0, 1, 0, 1], 0.0),
+        # 0.9 sure and right half the time, 0.6 sure and always right: off by 0.4 both ways, which does not cancel out.
+        ([0.9] * 2 + [0.6] * 2, [0, 1, 0, 0], 0.4),
+    ],
+)
+def test_calibration_is_being_right_as_often_as_said(sureness: list[float], labels: list[int], error: float) -> None:
+    probabilities = np.array([[sure, 1 - sure] for sure in sureness], np.float32)
+    assert scoring.calibration_error(np.array(labels, np.uint8), probabilities) == pytest.approx(error, abs=1e-6)
 
 
 def test_loss_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes() -> None:
@@ -175,11 +143,7 @@ def test_all_right_and_all_wrong_are_the_ends_of_the_scale() -> None:
     assert len(scoring.worst_errors(labels, probabilities, 40)) == 0
     worst = scoring.score(labels, np.roll(probabilities, 1, axis=1))
     assert (worst["accuracy"], worst["balanced_accuracy"], worst["accuracy_low"]) == (0.0, 0.0, 0.0)
-    assert worst["calibration_error"] == 1.0
-
-
-def test_a_single_image_can_be_scored() -> None:
-    assert scoring.score(LABELS[:1], PROBABILITIES[:1])["accuracy"] == 1.0
+    assert (worst["loss"], worst["calibration_error"]) == (pytest.approx(-math.log(1e-7), abs=1e-5), 1.0)
 
 
 def test_confusion_has_a_row_for_each_true_class_and_a_column_for_each_predicted_one() -> None:
@@ -191,13 +155,6 @@ def test_confusion_has_a_row_for_each_true_class_and_a_column_for_each_predicted
     assert table.loc["ki", "ka"] == 0
 
 
-def test_confusion_keeps_classes_that_never_occur() -> None:
-    probabilities = np.array([[0.1, 0.9, 0.0]], np.float32)
-    table = scoring.confusion_table(np.array([0], np.uint8), probabilities, NAMES)
-    assert table.shape == (3, 3)
-    assert table.to_numpy().sum() == 1
-
-
 def test_each_class_has_its_recall_precision_and_number() -> None:
     table = scoring.per_class(LABELS, PROBABILITIES, NAMES)
     assert list(table.columns) == ["class", "recall", "precision", "n"]
@@ -207,20 +164,18 @@ def test_each_class_has_its_recall_precision_and_number() -> None:
     assert table["n"].tolist() == [2, 3, 1]
 
 
-def test_a_class_that_was_never_predicted_or_never_occurs_has_zeros() -> None:
-    probabilities = np.array([[0.1, 0.9, 0.0]] * 2, np.float32)
-    table = scoring.per_class(np.array([0, 1], np.uint8), probabilities, NAMES)
+def test_a_class_that_was_never_predicted_or_never_occurs_has_zeros_and_its_place() -> None:
+    labels, probabilities = np.array([0, 1], np.uint8), np.array([[0.1, 0.9, 0.0]] * 2, np.float32)
+    table = scoring.per_class(labels, probabilities, NAMES)
     assert table["recall"].tolist() == [0.0, 1.0, 0.0]
     assert table["precision"].tolist() == [0.0, 0.5, 0.0]
     assert table["n"].tolist() == [1, 1, 0]
+    assert scoring.confusion_table(labels, probabilities, NAMES).to_numpy().tolist() == [[0, 1, 0]] * 2 + [[0, 0, 0]]
 
 
-def test_the_worst_errors_are_the_surest_ones_in_order() -> None:
+def test_the_worst_errors_are_the_surest_ones_in_order_and_of_equals_the_first() -> None:
     assert scoring.worst_errors(LABELS, PROBABILITIES, 40).tolist() == [4, 1]
     assert scoring.worst_errors(LABELS, PROBABILITIES, 1).tolist() == [4]
-
-
-def test_equally_sure_errors_stay_in_the_order_of_the_images() -> None:
     probabilities = np.array([[0.5, 0.5], [1.0, 0.0], [0.75, 0.25], [0.75, 0.25]], np.float32)
     assert scoring.worst_errors(np.array([1, 0, 1, 1], np.uint8), probabilities, 3).tolist() == [2, 3, 0]
 

@@ -11,6 +11,7 @@ import pytest
 
 from glyphline import paths
 from glyphline.cli import main
+from tests.conftest import Capture
 from tests.review.conftest import Flags, Scratch, copied, start, wrong
 
 GATE = {"accuracy_floor": 0.9, "accuracy_drop": 0.005}
@@ -42,21 +43,24 @@ def run(scratch: Scratch, right: Flags) -> None:
     scratch.commit()
 
 
-def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def outcome(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of `glyphline review`."""
     status = main(["review", *arguments])
     printed = capsys.readouterr()
     return status, printed.out, printed.err
 
 
-def test_a_better_variant_passes_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_better_variant_passes_the_gate_even_from_a_folder_in_the_repository(
+    honest: Scratch, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(honest, wrong(range(10)))
+    monkeypatch.chdir(honest.root / "metrics")
     status, out, err = outcome(capsys, "--gate")
     assert (status, err) == (0, "")
     assert out.startswith("**1 of 1 variant changed beyond noise: 1 better. The gate passes.**\n")
 
 
-def test_a_worse_variant_fails_the_gate_by_name(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_worse_variant_fails_the_gate_by_name(honest: Scratch, capsys: Capture) -> None:
     run(honest, wrong(range(120)))
     status, out, err = outcome(capsys, "--gate")
     assert status == 1
@@ -66,9 +70,7 @@ def test_a_worse_variant_fails_the_gate_by_name(honest: Scratch, capsys: pytest.
     assert outcome(capsys)[0] == 0, "without --gate it only says so"
 
 
-def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(
-    honest: Scratch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(honest: Scratch, capsys: Capture) -> None:
     honest.git("tag", "v1")
     for errors in (range(10, 47), range(20, 64), range(30, 81), range(40, 98)):  # each: 17 lost, 10 gained
         run(honest, wrong(errors))
@@ -80,14 +82,7 @@ def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(
     assert "git knows no such revision" in outcome(capsys, "--gate", "--baseline", "v2")[2]
 
 
-def test_a_drop_within_noise_does_not_fail_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
-    run(honest, wrong(range(20, 58)))
-    status, out, _ = outcome(capsys, "--gate")
-    assert status == 0
-    assert "| `mlp` | within noise | 97.00 % | 96.20 % |" in out
-
-
-def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: Capture) -> None:
     run(honest, wrong(range(25)))
     metrics = json.loads((honest.root / paths.TEST_METRICS).read_text())
     metrics["mlp"]["accuracy"] = 0.99
@@ -100,7 +95,7 @@ def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: pytest
     assert "but metrics/predictions/mlp.csv gives 97.5 %" in err.replace("\n", " ")
 
 
-def test_uncommitted_work_is_reviewed_too(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uncommitted_work_is_reviewed_too(honest: Scratch, capsys: Capture) -> None:
     honest.write_results({"mlp": wrong(range(120))})
     honest.lock()
     status, out, _ = outcome(capsys, "--gate")
@@ -110,7 +105,7 @@ def test_uncommitted_work_is_reviewed_too(honest: Scratch, capsys: pytest.Captur
 
 
 def test_a_clone_without_data_is_enough(
-    honest: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    honest: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     run(honest, wrong(range(10)))
     there = outcome(capsys, "main")[1]
@@ -124,24 +119,14 @@ def test_a_clone_without_data_is_enough(
     assert subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True).stdout == b""
 
 
-def test_with_the_cache_the_page_has_a_gallery(
-    honest: Scratch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_with_the_cache_the_page_has_a_gallery(honest: Scratch, tmp_path: Path, capsys: Capture) -> None:
     run(honest, wrong(range(10)))
     shutil.rmtree(honest.root / "data")
     assert outcome(capsys, "--html", str(tmp_path / "page.html"))[0] == 0
     assert "Test images that changed" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_it_works_from_a_folder_in_the_repository(
-    honest: Scratch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(honest, wrong(range(10)))
-    monkeypatch.chdir(honest.root / "metrics")
-    assert outcome(capsys, "--gate")[0] == 0
-
-
-def test_wrong_parameters_are_a_problem_of_the_repository(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_parameters_are_a_problem_of_the_repository(honest: Scratch, capsys: Capture) -> None:
     honest.write_params(gate={"accuracy_flor": 0.9})
     status, _, err = outcome(capsys, "--gate")
     assert status == 1
@@ -159,7 +144,7 @@ def test_wrong_parameters_are_a_problem_of_the_repository(honest: Scratch, capsy
 )
 def test_what_cannot_be_reviewed_is_one_sentence_and_status_1(
     honest: Scratch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capture,
     break_it: object,
     arguments: tuple[str, ...],
     words: str,

@@ -41,23 +41,21 @@ def test_a_sweep_shows_what_varied_and_nothing_else() -> None:
     assert sorted(table[experiments.EXPERIMENT]) == ["a", "b", "c", "d"]
 
 
-def test_rows_come_in_the_order_of_what_varied_numbers_by_size() -> None:
-    table = experiments.collect(
-        listing(*(experiment(f"e{epochs}", 0.9, epochs=epochs) for epochs in (15, 2, 10))), "mlp"
-    )
-    assert list(table["epochs"]) == [2, 10, 15]
-
-
-def test_a_swept_list_of_layers_is_told_apart() -> None:
-    table = experiments.collect(listing(experiment("a", 0.9, dense=[64]), experiment("b", 0.8, dense=[64, 64])), "mlp")
-    assert experiments.swept_parameters(table) == ["dense"]
-    assert len(table) == 2
-
-
-def test_parameters_outside_the_variant_count_too() -> None:
-    table = experiments.collect(listing(experiment("a", 0.9, seed=10), experiment("b", 0.8, seed=9)), "mlp")
-    assert experiments.swept_parameters(table) == ["seed"]
-    assert list(table["seed"]) == [9, 10]
+@pytest.mark.parametrize(
+    ("found", "swept", "values"),
+    [
+        ([experiment(f"e{epochs}", 0.9, epochs=epochs) for epochs in (15, 2, 10)], "epochs", [2, 10, 15]),
+        ([experiment("a", 0.9, seed=10), experiment("b", 0.8, seed=9)], "seed", [9, 10]),  # outside the variant
+        ([experiment("a", 0.9, dense=[64]), experiment("b", 0.8, dense=[64, 64])], "dense", None),
+    ],
+)
+def test_rows_come_in_the_order_of_what_varied_numbers_by_size(
+    found: list[dict[str, Any]], swept: str, values: list[int] | None
+) -> None:
+    table = experiments.collect(listing(*found), "mlp")
+    assert experiments.swept_parameters(table) == [swept]
+    assert len(table) == len(found)
+    assert values is None or list(table[swept]) == values
 
 
 def test_experiments_that_differ_elsewhere_appear_once() -> None:

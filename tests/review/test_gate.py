@@ -19,60 +19,55 @@ def judged(before: Flags | None, after: Flags, **limits: Any) -> list[str]:
     return failures(compare_results(results(was), results({"mlp": after})), Gate(**limits))
 
 
-def test_without_limits_everything_passes() -> None:
-    assert judged(wrong(), wrong(range(500))) == []
+@pytest.mark.parametrize(
+    ("before", "after", "limits"),
+    [
+        (wrong(), wrong(range(500)), {}),
+        (wrong(), wrong(range(50)), {"accuracy_floor": 0.95}),  # on its floor
+        (wrong(range(49)), wrong(range(52)), {"accuracy_drop": 0.0}),  # within noise
+        (wrong(), wrong(range(20)), {"accuracy_drop": 0.02}),  # beyond noise, but allowed
+        (wrong(range(50)), wrong(), {"accuracy_drop": 0.0, "accuracy_floor": 0.99}),
+        (None, wrong(range(100)), {"accuracy_drop": 0.0}),  # an added variant has floors only
+        (None, wrong(range(100)), {"accuracy_floor": 0.95, "variants": {"mlp": {"accuracy_floor": 0.9}}}),
+    ],
+)
+def test_what_is_within_its_limits_passes(before: Flags | None, after: Flags, limits: dict[str, Any]) -> None:
+    assert judged(before, after, **limits) == []
 
 
-def test_a_value_below_its_floor_fails_with_variant_metric_value_and_floor() -> None:
-    assert judged(wrong(), wrong(range(100)), accuracy_floor=0.95) == ["mlp: accuracy is 90 %, below its floor of 95 %"]
+FELL = "fell from 100 % to 98 %, beyond noise; a drop of"
 
 
-def test_a_value_on_its_floor_passes() -> None:
-    assert judged(wrong(), wrong(range(50)), accuracy_floor=0.95) == []
-
-
-def test_a_floor_is_shown_with_all_its_digits() -> None:
-    found = judged(None, wrong(range(50)), accuracy_floor=0.9501)
-    assert found == ["mlp: accuracy is 95 %, below its floor of 95.01 %"]
-
-
-def test_a_floor_that_was_raised_above_the_value_fails() -> None:
-    assert len(judged(wrong(range(50)), wrong(range(50)), accuracy_floor=0.96)) == 1
-
-
-def test_noise_excuses_a_drop_but_no_fall_through_a_floor() -> None:
-    assert judged(wrong(range(49)), wrong(range(52)), accuracy_drop=0.0) == []
-    assert judged(wrong(range(49)), wrong(range(52)), accuracy_floor=0.95) == [
-        "mlp: accuracy is 94.8 %, below its floor of 95 %"
-    ]
-
-
-def test_a_drop_beyond_noise_and_beyond_what_is_allowed_fails() -> None:
-    found = judged(wrong(), wrong(range(20)), accuracy_drop=0.005, balanced_accuracy_drop=0.5)
-    assert found == ["mlp: accuracy fell from 100 % to 98 %, beyond noise; a drop of 0.5 points is allowed"]
-
-
-def test_a_drop_beyond_noise_passes_while_it_is_allowed() -> None:
-    assert judged(wrong(), wrong(range(20)), accuracy_drop=0.02) == []
-
-
-def test_a_rise_passes() -> None:
-    assert judged(wrong(range(50)), wrong(), accuracy_drop=0.0, accuracy_floor=0.99) == []
-
-
-def test_both_metrics_are_judged() -> None:
-    found = judged(wrong(), wrong(range(100)), balanced_accuracy_floor=0.95, balanced_accuracy_drop=0.0)
-    assert [sentence.split(" is ")[0].split(" fell ")[0] for sentence in found] == ["mlp: balanced_accuracy"] * 2
-
-
-def test_a_variant_s_own_limit_comes_before_that_of_all() -> None:
-    assert judged(None, wrong(range(100)), accuracy_floor=0.95, variants={"mlp": {"accuracy_floor": 0.9}}) == []
-    assert len(judged(None, wrong(range(10)), accuracy_floor=0.9, variants={"mlp": {"accuracy_floor": 0.995}})) == 1
-
-
-def test_an_added_variant_has_floors_only() -> None:
-    assert judged(None, wrong(range(100)), accuracy_drop=0.0) == []
-    assert len(judged(None, wrong(range(100)), accuracy_floor=0.95)) == 1
+@pytest.mark.parametrize(
+    ("before", "after", "limits", "said"),
+    [
+        (wrong(), wrong(range(100)), {"accuracy_floor": 0.95}, ["accuracy is 90 %, below its floor of 95 %"]),
+        (None, wrong(range(50)), {"accuracy_floor": 0.9501}, ["accuracy is 95 %, below its floor of 95.01 %"]),
+        # Noise excuses a drop, but no fall through a floor, and no floor that was raised above the value.
+        (wrong(range(49)), wrong(range(52)), {"accuracy_floor": 0.95}, ["accuracy is 94.8 %, below its floor of 95 %"]),
+        (wrong(range(50)), wrong(range(50)), {"accuracy_floor": 0.96}, ["accuracy is 95 %, below its floor of 96 %"]),
+        (
+            wrong(),
+            wrong(range(20)),
+            {"accuracy_drop": 0.005, "balanced_accuracy_drop": 0.01, "balanced_accuracy_floor": 0.99},
+            [
+                f"accuracy {FELL} 0.5 points is allowed",
+                "balanced_accuracy is 98 %, below its floor of 99 %",
+                f"balanced_accuracy {FELL} 1 points is allowed",
+            ],
+        ),
+        (
+            None,
+            wrong(range(10)),
+            {"accuracy_floor": 0.9, "variants": {"mlp": {"accuracy_floor": 0.995}}},
+            ["accuracy is 99 %, below its floor of 99.5 %"],
+        ),
+    ],
+)
+def test_what_is_beyond_them_fails_with_variant_metric_values_and_limit(
+    before: Flags | None, after: Flags, limits: dict[str, Any], said: list[str]
+) -> None:
+    assert judged(before, after, **limits) == [f"mlp: {each}" for each in said]
 
 
 def test_a_variant_with_limits_of_its_own_cannot_be_dropped_in_silence() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from ruamel.yaml import YAML
 
 from glyphline.errors import GlyphlineError
 from glyphline.review.integrity import DELETE, MEND, REBUILD, problems
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, python
 from tests.pipeline.conftest import Clone, start_repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
@@ -29,24 +27,13 @@ stages:
   check:
     desc: Refuse what is wrong
     cmd: mkdir -p data && cp params.yaml data/schema.json
-    deps:
-    - params.yaml
-    outs:
-    - data/schema.json
-
+    deps: [params.yaml]
+    outs: [data/schema.json]
   prepare:
     cmd: mkdir -p data/prepared && cp code.py data/prepared/train.npz && cp code.py data/raw.npz
-    params:
-    - dataset
-    - seed
-    deps:
-    - data/schema.json
-    - code.py
-    - shared.py
-    outs:
-    - data/raw.npz
-    - data/prepared
-
+    params: [dataset, seed]
+    deps: [data/schema.json, code.py, shared.py]
+    outs: [data/raw.npz, data/prepared]
   train:
     foreach: ${variants}
     do:
@@ -54,54 +41,24 @@ stages:
         { test ${key} = small || touch models/seeds/${key}/1.keras; } &&
         echo ${key} > models/${key}.keras && echo ${key} > data/layers/${key}.csv &&
         echo '{}' > metrics/train/${key}.json
-      params:
-      - seed
-      - variants.${key}
-      deps:
-      - data/prepared
-      - shared.py
-      outs:
-      - models/${key}.keras
-      - models/seeds/${key}
-      - data/layers/${key}.csv
-      metrics:
-      - metrics/train/${key}.json:
-          cache: false
-
+      params: [seed, "variants.${key}"]
+      deps: [data/prepared, shared.py]
+      outs: ["models/${key}.keras", "models/seeds/${key}", "data/layers/${key}.csv"]
+      metrics: ["metrics/train/${key}.json": {cache: false}]
   evaluate:
     cmd: cp code.py metrics/test.json
-    params:
-    - variants
-    deps:
-    - data/raw.npz
-    - code.py
-    - models
-    - shared.py
-    metrics:
-    - metrics/test.json:
-        cache: false
-
+    params: [variants]
+    deps: [data/raw.npz, code.py, models, shared.py]
+    metrics: [metrics/test.json: {cache: false}]
   plot:
     cmd: mkdir -p plots && cp shared.py plots/all.png
-    deps:
-    - data/layers
-    - metrics/train
-    - metrics/test.json
-    - shared.py
-    outs:
-    - plots
-
-plots:
-- metrics/test.json
+    deps: [data/layers, metrics/train, metrics/test.json, shared.py]
+    outs: [plots]
+plots: [metrics/test.json]
 """
 SETTINGS = (
-    ".dvc/.gitignore",
-    ".dvc/config",
-    ".dvcignore",
-    ".gitattributes",
-    ".gitignore",
-    "data/.gitignore",
-    "models/.gitignore",
+    *(".dvc/.gitignore", ".dvc/config", ".dvcignore", ".gitattributes", ".gitignore"),
+    *("data/.gitignore", "models/.gitignore"),
 )
 PARAMS = """\
 seed: 1234
@@ -158,15 +115,21 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def edit_lock(clone: Clone, change: Callable[[Any], None]) -> None:
+def edit_lock(clone: Clone, change: Callable[[Any], object]) -> None:
     lock = YAML().load(clone.root / "dvc.lock")
     change(lock["stages"])
     YAML().dump(lock, clone.root / "dvc.lock")
 
 
-def entry(stage: Any, path: str) -> Any:
-    (wanted,) = [each for kind in ("deps", "outs") for each in stage[kind] if each["path"] == path]
+def entry(stages: Any, stage: str, path: str) -> Any:
+    (wanted,) = [each for kind in ("deps", "outs") for each in stages[stage][kind] if each["path"] == path]
     return wanted
+
+
+def spoil(stages: Any, stage: str, path: str) -> None:
+    """Another digest in the place of the one that a stage read."""
+    read = entry(stages, stage, path)
+    read["md5"] = "0" * 32 + (".dir" if read["md5"].endswith(".dir") else "")
 
 
 def test_nothing_is_wrong_in_a_fresh_clone_nor_where_its_data_are(clone: Clone, origin: Clone) -> None:
@@ -182,15 +145,13 @@ def test_nothing_is_wrong_in_a_fresh_clone_nor_where_its_data_are(clone: Clone, 
         ("    desc:", "    speed: 11\n    desc:", "extra keys not allowed @ data['stages']['check']['speed']"),
         ("${variants}", "${varieties}", "Could not find 'varieties'"),
         ("echo ${key}", "echo ${kay}", "Could not find 'kay'"),
-        ("\nplots:\n", "\nplots:\n- ${nothing}\n", "Could not find 'nothing'"),
-        ("    - params.yaml\n", "    - params.yaml\n    - plots\n", "both a dependency and an output"),
-        ("    - plots\n", "    - data/raw.npz\n", "output 'data/raw.npz' is specified in"),
+        ("[metrics/test.json]\n", "['${nothing}']\n", "Could not find 'nothing'"),
+        ("[params.yaml]", "[params.yaml, plots]", "both a dependency and an output"),
+        ("[plots]", "[data/raw.npz]", "output 'data/raw.npz' is specified in"),
         (PIPELINE, "", "it is missing, or it declares no stage"),
     ],
 )
-def test_a_pipeline_that_dvc_cannot_work_with_is_told_in_its_words(
-    clone: Clone, old: str, new: str, words: str
-) -> None:
+def test_a_pipeline_that_dvc_cannot_use_is_told_in_its_words(clone: Clone, old: str, new: str, words: str) -> None:
     replace(clone.root / "dvc.yaml", old, new)
     (sentence,) = problems(clone.root)
     assert sentence.startswith("dvc.yaml: DVC cannot work with it: ")
@@ -212,11 +173,6 @@ def test_a_lock_that_dvc_cannot_read_is_to_be_deleted(clone: Clone, content: str
     assert sentence.endswith(f"delete it, then {REBUILD}")
 
 
-def test_a_missing_lock_is_told_in_one_sentence(clone: Clone) -> None:
-    (clone.root / "dvc.lock").unlink()
-    assert problems(clone.root) == [f"dvc.lock: it lacks check, prepare and 4 more stages of dvc.yaml; {REBUILD}"]
-
-
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -234,11 +190,6 @@ def test_wrong_parameters_are_told(clone: Clone, old: str, new: str, words: str)
     assert sentence.endswith(MEND)
 
 
-def test_missing_parameters_are_told(clone: Clone) -> None:
-    (clone.root / "params.yaml").unlink()
-    assert problems(clone.root) == [f"params.yaml: there is no such file; {MEND}"]
-
-
 CHECK = "params.yaml: it changed since check ran"
 
 
@@ -253,9 +204,9 @@ CHECK = "params.yaml: it changed since check ran"
         ("params.yaml", "  small:", "  wide: {epochs: 1}\n  small:",
          [CHECK, "dvc.lock: it lacks train@wide of dvc.yaml",
           "params.yaml: variants is not what it was when evaluate ran"]),
-        ("dvc.yaml", "    - seed\n", "    - seed\n    - preprocess\n",
+        ("dvc.yaml", "[dataset, seed]", "[dataset, seed, preprocess]",
          ["params.yaml: preprocess is not what it was when prepare ran"]),
-        ("dvc.yaml", "    - dataset\n", "", ["params.yaml: dataset is not what it was when prepare ran"]),
+        ("dvc.yaml", "[dataset, seed]", "[seed]", ["params.yaml: dataset is not what it was when prepare ran"]),
         ("dvc.yaml", "cmd: cp code.py metrics", "cmd: cp -p code.py metrics",
          ["dvc.lock: evaluate ran 'cp code.py metrics/test.json', "
           "and dvc.yaml now says 'cp -p code.py metrics/test.json'"]),
@@ -264,9 +215,7 @@ CHECK = "params.yaml: it changed since check ran"
          ["shared.py: it changed since prepare, train@mlp and 3 more stages ran"]),
     ],
 )  # fmt: skip
-def test_what_is_stale_is_told_once_with_its_stages(
-    clone: Clone, file: str, old: str, new: str, sentences: list[str]
-) -> None:
+def test_what_is_stale_is_told_with_stages(clone: Clone, file: str, old: str, new: str, sentences: list[str]) -> None:
     replace(clone.root / file, old, new)
     assert sorted(problems(clone.root)) == sorted(f"{sentence}; {REBUILD}" for sentence in sentences)
 
@@ -292,33 +241,32 @@ def test_a_variant_that_is_no_more_is_told(clone: Clone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "stages", "use"),
-    [("code.py", "prepare and evaluate", "ran with"), ("metrics/train/mlp.json", "train@mlp", "wrote")],
+    ("file", "words"),
+    [
+        ("dvc.lock", f"it lacks check, prepare and 4 more stages of dvc.yaml; {REBUILD}"),
+        ("params.yaml", f"there is no such file; {MEND}"),
+        ("code.py", f"missing, and prepare and evaluate ran with it; bring it back, or {REBUILD}"),
+        ("metrics/train/mlp.json", f"missing, and train@mlp wrote it; bring it back, or {REBUILD}"),
+    ],
 )
-def test_what_is_missing_is_told(clone: Clone, file: str, stages: str, use: str) -> None:
+def test_what_is_missing_is_told(clone: Clone, file: str, words: str) -> None:
     (clone.root / file).unlink()
-    assert problems(clone.root) == [f"{file}: missing, and {stages} {use} it; bring it back, or {REBUILD}"]
+    assert problems(clone.root) == [f"{file}: {words}"]
+
+
+MORE = {"path": "data/more", "hash": "md5", "md5": "0" * 32, "size": 4}
 
 
 @pytest.mark.parametrize(("kind", "path"), [("deps", "code.py"), ("outs", "data/raw.npz")])
-@pytest.mark.parametrize("lacking", ["entry", "digest"])
-def test_files_that_the_lock_lacks_are_told(clone: Clone, kind: str, path: str, lacking: str) -> None:
-    def change(stages: Any) -> None:
-        if lacking == "entry":
-            stages["prepare"][kind].remove(entry(stages["prepare"], path))
-        else:
-            del entry(stages["prepare"], path)["md5"]
-
-    edit_lock(clone, change)
-    assert problems(clone.root) == [f"dvc.lock: it lacks {path}, one of the {kind} of prepare; {REBUILD}"]
-
-
-@pytest.mark.parametrize("kind", ["deps", "outs"])
-def test_files_that_the_lock_holds_in_vain_are_told(clone: Clone, kind: str) -> None:
-    more = {"path": "data/more", "hash": "md5", "md5": "0" * 32, "size": 4}
-    edit_lock(clone, lambda stages: stages["prepare"][kind].append(more))
-    words = f"dvc.lock: it holds data/more, which dvc.yaml does not have among the {kind} of prepare"
-    assert problems(clone.root) == [f"{words}; {REBUILD}"]
+def test_what_the_lock_lacks_or_holds_in_vain_is_told(clone: Clone, kind: str, path: str) -> None:
+    lacks = [f"dvc.lock: it lacks {path}, one of the {kind} of prepare; {REBUILD}"]
+    edit_lock(clone, lambda stages: entry(stages, "prepare", path).pop("md5"))
+    assert problems(clone.root) == lacks
+    edit_lock(clone, lambda stages: stages["prepare"][kind].remove(entry(stages, "prepare", path)))
+    assert problems(clone.root) == lacks
+    edit_lock(clone, lambda stages: stages["prepare"][kind].append(MORE))
+    words = f"dvc.lock: it holds data/more, which dvc.yaml does not have among the {kind} of prepare; {REBUILD}"
+    assert problems(clone.root) == [*lacks, words]
 
 
 @pytest.mark.parametrize(
@@ -331,14 +279,8 @@ def test_files_that_the_lock_holds_in_vain_are_told(clone: Clone, kind: str) -> 
         ("plot", "metrics/test.json", "evaluate"),
     ],
 )
-def test_a_stage_that_ran_with_something_else_than_was_written_is_told(
-    clone: Clone, stage: str, path: str, writers: str
-) -> None:
-    def change(stages: Any) -> None:
-        read = entry(stages[stage], path)
-        read["md5"] = "0" * 32 + (".dir" if read["md5"].endswith(".dir") else "")
-
-    edit_lock(clone, change)
+def test_a_stage_that_ran_with_other_files_is_told(clone: Clone, stage: str, path: str, writers: str) -> None:
+    edit_lock(clone, lambda stages: spoil(stages, stage, path))
     assert problems(clone.root) == [
         f"dvc.lock: {stage} ran with another {path} than {writers} wrote; {NO_STAGE_WRITES}"
     ]
@@ -346,8 +288,8 @@ def test_a_stage_that_ran_with_something_else_than_was_written_is_told(
 
 def test_one_variant_retrained_without_what_follows_is_told(clone: Clone) -> None:
     def change(stages: Any) -> None:
-        entry(stages["train@mlp"], "data/layers/mlp.csv")["md5"] = "0" * 32
-        entry(stages["train@mlp"], "models/mlp.keras")["size"] = 123
+        spoil(stages, "train@mlp", "data/layers/mlp.csv")
+        entry(stages, "train@mlp", "models/mlp.keras")["size"] = 123
 
     edit_lock(clone, change)
     assert problems(clone.root) == [
@@ -369,13 +311,13 @@ def test_a_metric_and_its_digest_edited_by_hand_are_told_by_the_stage_that_read_
     content = (clone.root / "metrics/test.json").read_bytes() + b" "
     (clone.root / "metrics/test.json").write_bytes(content)
     forged = {"md5": hashlib.md5(content).hexdigest(), "size": len(content)}
-    edit_lock(clone, lambda stages: entry(stages["evaluate"], "metrics/test.json").update(forged))
+    edit_lock(clone, lambda stages: entry(stages, "evaluate", "metrics/test.json").update(forged))
     (sentence,) = problems(clone.root)
     assert sentence.startswith("dvc.lock: plot ran with another metrics/test.json than evaluate wrote; ")
 
 
 def test_a_wrong_size_in_the_lock_is_told(clone: Clone) -> None:
-    edit_lock(clone, lambda stages: entry(stages["evaluate"], "metrics/test.json").update(size=1))
+    edit_lock(clone, lambda stages: entry(stages, "evaluate", "metrics/test.json").update(size=1))
     words = "dvc.lock: it has another size for metrics/test.json of evaluate than the file"
     assert problems(clone.root) == [f"{words}; {REBUILD}"]
 
@@ -421,24 +363,13 @@ def test_damage_in_the_cache_is_told_where_dvc_trusts_it(origin: Clone, tmp_path
     ]
 
 
-def test_a_note_of_dvc_s_that_was_cut_short_is_to_be_deleted(clone: Clone) -> None:
-    (clone.root / ".dvc/tmp").mkdir(exist_ok=True)
-    (clone.root / ".dvc/tmp/rwlock").write_text("")
-    assert problems(clone.root) == [
-        f".dvc/tmp/rwlock: DVC was killed while it wrote this, and cannot read it; {DELETE}"
-    ]
-
-
 def test_git_does_not_bring_windows_line_ends(healthy: Clone, tmp_path: Path) -> None:
     healthy.git("clone", "--quiet", "--config", "core.autocrlf=true", str(healthy.root), str(tmp_path / "clone"))
     assert problems(tmp_path / "clone") == []
 
 
 def test_a_lock_of_dvc_2_whose_digests_disregard_line_ends_is_fine(clone: Clone) -> None:
-    def change(stages: Any) -> None:
-        del entry(stages["prepare"], "code.py")["hash"]
-
-    edit_lock(clone, change)
+    edit_lock(clone, lambda stages: entry(stages, "prepare", "code.py").pop("hash"))
     path = clone.root / "code.py"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert problems(clone.root) == [f"code.py: it changed since evaluate ran; {REBUILD}"]
@@ -450,12 +381,8 @@ def test_a_folder_without_dvc_gets_one_sentence(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_what_is_wrong_and_fails(clone: Clone) -> None:
-    def run() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "glyphline.review.integrity"]
-        return subprocess.run(command, cwd=clone.root, capture_output=True, text=True, check=False)
-
-    assert run().returncode == 0
+    assert python("-m", "glyphline.review.integrity", cwd=clone.root).returncode == 0
     (clone.root / "metrics/test.json").unlink()
-    broken = run()
+    broken = python("-m", "glyphline.review.integrity", cwd=clone.root)
     assert broken.returncode == 1
     assert broken.stderr.splitlines() == problems(clone.root)

@@ -18,7 +18,8 @@ from glyphline.evaluation.metrics import measure
 from glyphline.review.proof import Proof, compare, to_markdown
 from tests.pipeline.conftest import Clone
 
-TEST_METRICS, MLP = "metrics/test.json", "metrics/predictions/mlp.csv"
+TEST_METRICS, OF_MLP = "metrics/test.json", "metrics/test.json: mlp"
+MLP, TRAINED = "metrics/predictions/mlp.csv", "metrics/train/mlp.json"
 
 
 @pytest.fixture
@@ -96,20 +97,27 @@ def test_a_committed_spread_over_seeds_excuses_no_other_images(clone: Clone) -> 
     assert "metrics/test.json: convnet.seeds.accuracy_mean is 0.97 as committed and 0.0" in objections
 
 
-def forge_test_metrics(**scores: float) -> Callable[[Path], None]:
-    return lambda root: edit(root / TEST_METRICS, lambda metrics: metrics["mlp"].update(scores))
+Forge = Callable[[Path], None]
 
 
-def drop_loss(root: Path) -> None:
-    edit(root / TEST_METRICS, lambda metrics: metrics["mlp"].pop("loss"))
+def replacing(path: Path | str, *keys: str, **values: object) -> Forge:
+    """Replaces values in a JSON file, those under some keys in it."""
+
+    def replace(content: Any) -> None:
+        for key in keys:
+            content = content[key]
+        content.update(values)
+
+    return lambda root: edit(root / path, replace)
 
 
-def forge_size(root: Path) -> None:
-    edit(root / "metrics/train/mlp.json", lambda metrics: metrics.update(parameters=1))
+def replacing_cell(path: Path, row: int, column: str, value: float | str) -> Forge:
+    def forge(root: Path) -> None:
+        table = pd.read_csv(root / path).astype({column: object})
+        table.loc[row, column] = value
+        table.to_csv(root / path, index=False)
 
-
-def forge_training(root: Path) -> None:
-    edit(root / "metrics/train/mlp.json", lambda metrics: metrics["validation"].update(accuracy=0.999))
+    return forge
 
 
 def forge_data(root: Path, path: str = "data/prepared") -> None:
@@ -119,27 +127,12 @@ def forge_data(root: Path, path: str = "data/prepared") -> None:
     (root / "dvc.lock").write_text(wrong, encoding="utf-8")
 
 
-def forge_recall(root: Path) -> None:
-    table = pd.read_csv(root / paths.PER_CLASS)
-    table.loc[3, "recall"] = 0.999
-    table.to_csv(root / paths.PER_CLASS, index=False)
+def drop_loss(root: Path) -> None:
+    edit(root / TEST_METRICS, lambda metrics: metrics["mlp"].pop("loss"))
 
 
 def add_variant(root: Path) -> None:
     edit(root / TEST_METRICS, lambda metrics: metrics.update(ghost=metrics["mlp"]))
-
-
-def forge_trials(column: str, value: float | str) -> Callable[[Path], None]:
-    def forge(root: Path) -> None:
-        trials = pd.read_csv(root / paths.TRIALS).astype({column: object})
-        trials.loc[1, column] = value
-        trials.to_csv(root / paths.TRIALS, index=False)
-
-    return forge
-
-
-def forge_winner(**changes: object) -> Callable[[Path], None]:
-    return lambda root: edit(root / paths.WINNER, lambda winner: winner.update(changes))
 
 
 OTHER_TRIALS = "metrics/search/trials.csv: its hyper-parameters are not those that the rebuild drew from the same seed"
@@ -148,36 +141,40 @@ OTHER_TRIALS = "metrics/search/trials.csv: its hyper-parameters are not those th
 @pytest.mark.parametrize(
     ("forge", "objection"),
     [
-        (forge_test_metrics(accuracy=0.999), f"metrics/test.json: mlp: accuracy is 99.9 %, but {MLP} gives "),
-        (forge_test_metrics(accuracy_low=0.9), f"metrics/test.json: mlp: accuracy_low is 90 %, but {MLP} gives "),
+        (replacing(TEST_METRICS, "mlp", accuracy=0.999), f"{OF_MLP}: accuracy is 99.9 %, but {MLP} gives "),
+        (replacing(TEST_METRICS, "mlp", accuracy_low=0.9), f"{OF_MLP}: accuracy_low is 90 %, but {MLP} gives "),
         (
-            forge_test_metrics(balanced_accuracy=0.9),
-            f"metrics/test.json: mlp: balanced_accuracy is 90 %, but {MLP} gives ",
+            replacing(TEST_METRICS, "mlp", balanced_accuracy=0.9),
+            f"{OF_MLP}: balanced_accuracy is 90 %, but {MLP} gives ",
         ),
-        (forge_test_metrics(n=10_000), f"metrics/test.json: mlp: n is 10000, but {MLP} gives 1000"),
-        (forge_test_metrics(loss=9), "metrics/test.json: mlp.loss is 9 as committed and "),
-        (forge_test_metrics(calibration_error=0.0), "metrics/test.json: mlp.calibration_error is 0.0 as committed "),
-        (drop_loss, "metrics/test.json: mlp.loss is None as committed and "),
-        (forge_recall, f"metrics/per_class.csv: mlp: recall, precision or n of a class is not that of {MLP}"),
-        (forge_size, "metrics/train/mlp.json: parameters is 1 as committed and "),
-        (forge_training, "metrics/train/mlp.json: validation.accuracy is 0.999 as committed and 0."),
-        (forge_data, "dvc.lock: data/prepared is not what the rebuild made"),
+        (replacing(TEST_METRICS, "mlp", n=10_000), f"{OF_MLP}: n is 10000, but {MLP} gives 1000"),
+        (replacing(TEST_METRICS, "mlp", loss=9), f"{OF_MLP}.loss is 9 as committed and "),
+        (replacing(TEST_METRICS, "mlp", calibration_error=0.0), f"{OF_MLP}.calibration_error is 0.0 as committed "),
+        (drop_loss, f"{OF_MLP}.loss is None as committed and "),
         (add_variant, "metrics/test.json: ghost is committed, but not rebuilt"),
-        (forge_trials("learning_rate", 0.5), OTHER_TRIALS),
-        (forge_trials("activation", "relu"), OTHER_TRIALS),
         (
-            forge_trials("validation_accuracy", 0.05),
+            replacing_cell(paths.PER_CLASS, 3, "recall", 0.999),
+            f"metrics/per_class.csv: mlp: recall, precision or n of a class is not that of {MLP}",
+        ),
+        (replacing(TRAINED, parameters=1), f"{TRAINED}: parameters is 1 as committed and "),
+        (
+            replacing(TRAINED, "validation", accuracy=0.999),
+            f"{TRAINED}: validation.accuracy is 0.999 as committed and 0.",
+        ),
+        (forge_data, "dvc.lock: data/prepared is not what the rebuild made"),
+        (replacing_cell(paths.TRIALS, 1, "learning_rate", 0.5), OTHER_TRIALS),
+        (replacing_cell(paths.TRIALS, 1, "activation", "relu"), OTHER_TRIALS),
+        (
+            replacing_cell(paths.TRIALS, 1, "validation_accuracy", 0.05),
             "metrics/search/trials.csv: validation_accuracy of trial 1 is 0.05 as committed and 0.1 as rebuilt",
         ),
-        (forge_winner(trial=1), "metrics/search/winner.json: trial 1 with this accuracy is not the best of "),
-        (forge_winner(validation_accuracy=0.11), "metrics/search/winner.json: trial 0 with this accuracy is not the "),
-        (forge_winner(variant={"dense": [8]}), "metrics/search/winner.json: its hyper-parameters are not those that "),
-        (forge_winner(trial="x"), "metrics/search/winner.json: trial x with this accuracy is not the best of "),
+        (replacing(paths.WINNER, trial=1), f"{paths.WINNER}: trial 1 with this accuracy is not the best of "),
+        (replacing(paths.WINNER, validation_accuracy=0.11), f"{paths.WINNER}: trial 0 with this accuracy is not the "),
+        (replacing(paths.WINNER, variant={"dense": [8]}), f"{paths.WINNER}: its hyper-parameters are not those that "),
+        (replacing(paths.WINNER, trial="x"), f"{paths.WINNER}: trial x with this accuracy is not the best of "),
     ],
 )
-def test_what_no_other_machine_explains_does_not_hold(
-    clone: Clone, forge: Callable[[Path], None], objection: str
-) -> None:
+def test_what_no_other_machine_explains_does_not_hold(clone: Clone, forge: Forge, objection: str) -> None:
     forge(clone.root)
     proof = proof_of(clone)
     assert [each for each in proof.objections if each.startswith(objection)], proof.objections
@@ -185,8 +182,8 @@ def test_what_no_other_machine_explains_does_not_hold(
 
 
 def test_another_winner_of_the_search_is_told_and_not_compared(clone: Clone) -> None:
-    forge_trials("validation_accuracy", 0.105)(clone.root)
-    forge_winner(trial=1, validation_accuracy=0.105)(clone.root)
+    replacing_cell(paths.TRIALS, 1, "validation_accuracy", 0.105)(clone.root)
+    replacing(paths.WINNER, trial=1, validation_accuracy=0.105)(clone.root)
     predict(clone.root, "tuned", images=200, right=True)
     proof = proof_of(clone)
     assert proof.objections == []

@@ -136,32 +136,28 @@ def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
     assert "this is not a git repository" in refusal(lambda: find_repository(tmp_path))
 
 
-def test_a_repository_without_a_commit_is_refused(scratch: Scratch) -> None:
-    assert "no commit yet" in refusal(lambda: choose(scratch.root, None))
+COMMIT = "commit --quiet --allow-empty --message Work"
 
 
-def test_the_first_commit_of_all_is_refused(scratch: Scratch) -> None:
-    scratch.commit()
-    assert "this is the first commit" in refusal(lambda: choose(scratch.root, None))
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        ([], "no commit yet"),
+        ([COMMIT], "this is the first commit"),
+        ([COMMIT, "branch --move trunk"], "name a revision: glyphline review BASE"),
+        ([COMMIT, "switch --quiet --orphan other", f"{COMMIT}s"], "no commit in common"),
+    ],
+)
+def test_where_nothing_is_to_compare_with_a_sentence_says_so(scratch: Scratch, commands: list[str], words: str) -> None:
+    for command in commands:
+        scratch.git(*command.split())
+    assert words in refusal(lambda: choose(scratch.root, None))
 
 
 @pytest.mark.parametrize("name", ["nowhere", "--all", "HEAD~9", "HEAD:params.yaml", ""])
 def test_a_revision_that_is_not_there_is_refused(scratch: Scratch, name: str) -> None:
     scratch.commit()
     assert refusal(lambda: resolve(scratch.root, name)).startswith(f"{name}: git knows no such revision")
-
-
-def test_without_a_main_branch_a_base_is_asked_for(scratch: Scratch) -> None:
-    scratch.commit()
-    scratch.git("branch", "--move", "trunk")
-    assert "name a revision: glyphline review BASE" in refusal(lambda: choose(scratch.root, None))
-
-
-def test_a_branch_that_shares_nothing_with_main_asks_for_a_base(scratch: Scratch) -> None:
-    scratch.commit()
-    scratch.git("switch", "--quiet", "--orphan", "other")
-    scratch.commit()
-    assert "no commit in common" in refusal(lambda: choose(scratch.root, None))
 
 
 @pytest.mark.parametrize("base", [None, "HEAD~1", "main~1"])
