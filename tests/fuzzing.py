@@ -46,6 +46,12 @@ PREPARED = 16  # of so many accepted pictures one is prepared for the network to
 MOST_MEMORY = 2**31  # bytes that the plain engine's process may reserve, with its libraries and their threads' stacks
 LONGEST = 8192  # bytes of a case; the right files are shorter
 INTERESTING = (0, 1, 2, 7, 28, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x10000, 2**31 - 1, 2**31, 2**32 - 1)
+YAML_WORDS = (
+    *"[]{}|>&*!#%@`?:-'\"\t\n\0\u2028\x85_~=",
+    *("  ", ": ", "- ", "<<: ", "---\n", "%YAML 1.1\n", "&a ", "*a ", "0x", "1:60", "2026-13-01"),
+    *("!x ", "!!int ", "!!float ", "!!bool ", "!!timestamp ", "!!binary ", "!!set ", "!!omap "),
+    *('"\\xZZ"', '"\\U99999999"', "\u00e9", "\U0001f600"),
+)
 PARAMS = b"""\
 seed: 1
 dataset: mnist-5k
@@ -156,22 +162,31 @@ def check_params(path: Path, content: bytes) -> bool:
     try:
         params = load_params(path)
     except ParamsError as error:
-        lines = str(error).splitlines()
-        assert lines
-        assert all(line.startswith(f"{path}: ") for line in lines), lines
+        check_lines(path, error)
         return False
     assert isinstance(params, Params)
     return True
 
 
+def check_lines(source: Path | str, error: ParamsError) -> None:
+    """A refusal of parameters is lines that each begin with the name of their source."""
+    lines = str(error).splitlines()
+    assert lines
+    assert all(line.startswith(f"{source}: ") for line in lines), lines
+
+
 @dataclass(frozen=True)
 class Target:
-    """What is fuzzed: right files, the name that the reader is given, what has to hold, and the modules it is about."""
+    """What is fuzzed: right files, the name that the reader is given, what has to hold, and the modules it is about.
+
+    words: what means something in these files, for the plain engine to put anywhere.
+    """
 
     seeds: dict[str, bytes]
     name: str
     check: Callable[[Path, bytes], bool]
     modules: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
 
 TARGETS = {
@@ -205,15 +220,15 @@ TARGETS = {
         check_picture,
         ("glyphline", "PIL"),
     ),
-    "params": Target({"params": PARAMS}, "params.yaml", check_params, ("glyphline", "ruamel")),
+    "params": Target({"params": PARAMS}, "params.yaml", check_params, ("glyphline", "ruamel"), YAML_WORDS),
 }
 
 
-def mutated(content: bytes, random: Random) -> bytes:
+def mutated(content: bytes, random: Random, words: tuple[str, ...]) -> bytes:
     """Wrong bytes made of right ones; half of the time what is packed is unpacked first, and sealed again after."""
     if random.random() < 0.5:
-        return resealed(content, lambda inner: _edited(inner, random))
-    return _edited(content, random)
+        return resealed(content, lambda inner: _edited(inner, random, words))
+    return _edited(content, random, words)
 
 
 def resealed(content: bytes, edit: Callable[[bytes], bytes]) -> bytes:
@@ -242,14 +257,14 @@ def resealed(content: bytes, edit: Callable[[bytes], bytes]) -> bytes:
     return edit(content)
 
 
-def _edited(content: bytes, random: Random) -> bytes:
+def _edited(content: bytes, random: Random, words: tuple[str, ...]) -> bytes:
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 4, 8))):
         # Headers are at the start, and in a zip at the end: that is where most changes matter.
         reach = random.choice((32, 200, max(len(data), 1)))
         at = min(random.randrange(reach), len(data))
         at = len(data) - at if random.random() < 0.2 else at
-        kind = random.randrange(7)
+        kind = random.randrange(8 if words else 7)
         if kind == 0 and at < len(data):
             data[at] ^= 1 << random.randrange(8)
         elif kind == 1:
@@ -265,6 +280,8 @@ def _edited(content: bytes, random: Random) -> bytes:
         elif kind == 5:
             start = random.randrange(len(data) + 1)
             data[at:at] = data[start : start + random.randrange(64)]
+        elif kind == 7:
+            data[at : at + random.randrange(5)] = random.choice(words).encode()
         elif random.random() < 0.2:
             del data[at:]
     return bytes(data[:LONGEST])
@@ -312,7 +329,7 @@ def run(name: str, folder: Path, cases: int, seed: int = 1) -> int:
     target, random = TARGETS[name], Random(seed)
     seeds = list(target.seeds.values())
     with checking(target, folder) as check:
-        return sum(check(mutated(seeds[case % len(seeds)], random)) for case in range(cases))
+        return sum(check(mutated(seeds[case % len(seeds)], random, target.words)) for case in range(cases))
 
 
 def guided(name: str, folder: Path, cases: int) -> None:

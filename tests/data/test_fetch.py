@@ -16,7 +16,7 @@ import pytest
 from glyphline.data.fetch import MIRROR_VARIABLE, fetch, mirrors_of, mismatch
 from glyphline.data.records import PublishedFile
 from glyphline.errors import FetchError
-from tests.conftest import load_record
+from tests.conftest import Capture, load_record
 
 CONTENT = b"\x00\x00\x08\x01" + bytes(range(256)) * 40
 SERVED = gzip.compress(CONTENT, 9, mtime=1)
@@ -95,10 +95,14 @@ class Mirror:
         self._thread.join()
 
 
-@pytest.fixture
-def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
     server = Mirror()
     yield server
     server.close()
@@ -110,10 +114,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+def nowhere() -> str:
     """An address at which nothing listens."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}/"
@@ -131,52 +133,63 @@ def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_secon
     return str(caught.value)
 
 
-@pytest.mark.parametrize("file", [BY_CONTENT, AS_SERVED])
-def test_the_published_file_arrives_as_served(mirror: Mirror, folder: Path, file: PublishedFile) -> None:
-    mirror.answers = [serve(SERVED)]
-    path = fetch(file, [mirror.url], folder, MOST_BYTES)
+@pytest.mark.parametrize(
+    ("file", "answers", "arrives"),
+    [
+        pytest.param(BY_CONTENT, [serve(SERVED)], SERVED, id="digest of the content"),
+        pytest.param(AS_SERVED, [serve(SERVED)], SERVED, id="digest of the file"),
+        pytest.param(BY_CONTENT, [serve(RECOMPRESSED)], RECOMPRESSED, id="recompressed"),
+        pytest.param(BY_CONTENT, [serve(SERVED, Content_Encoding="gzip")], CONTENT, id="unpacked on the way"),
+        pytest.param(AS_SERVED, [serve(SERVED, Content_Encoding="identity")], SERVED, id="a content encoding of none"),
+        pytest.param(AS_SERVED, [serve(b"busy", 500), serve(SERVED)], SERVED, id="the server falters"),
+        pytest.param(AS_SERVED, [serve(SERVED[:-1]), serve(SERVED)], SERVED, id="it came damaged"),
+        pytest.param(AS_SERVED, [serve(b"", 302, Location="/elsewhere.gz"), serve(SERVED)], SERVED, id="redirected"),
+    ],
+)
+def test_the_published_file_arrives_in_one_or_two_requests(
+    mirror: Mirror, folder: Path, file: PublishedFile, answers: list[Answer], arrives: bytes
+) -> None:
+    mirror.answers = list(answers)
+    path = fetch(file, [mirror.url], folder, MOST_BYTES, retries=1)
     assert path == folder / file.name
-    assert path.read_bytes() == SERVED
-    assert mirror.asked == ["/data/train-labels.gz"]
+    assert path.read_bytes() == arrives
+    assert mismatch(path, file, MOST_BYTES) is None
     assert contents(folder) == [file.name]
+    assert mirror.asked[0] == "/data/train-labels.gz"
+    assert len(mirror.asked) == len(answers)
+    assert mirror.headers[0]["Accept-Encoding"] == "identity", "not to compress it on the way"
 
 
-def test_the_server_is_told_not_to_compress_on_the_way(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(SERVED)]
-    fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES)
-    assert mirror.headers[0]["Accept-Encoding"] == "identity"
-
-
-def test_a_truncated_download_leaves_no_file_behind(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(SERVED[:100], announced=len(SERVED))]
-    assert "the connection broke off before the end of the file" in refusal(BY_CONTENT, [mirror.url], folder)
-
-
-def test_a_download_that_is_short_without_saying_so_is_refused(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(SERVED[:100])]
-    assert "damaged or cut short" in refusal(BY_CONTENT, [mirror.url], folder)
-    assert "md5 of the file is" in refusal(AS_SERVED, [mirror.url], folder)
+@pytest.mark.parametrize(
+    ("file", "answer", "words"),
+    [
+        (BY_CONTENT, serve(SERVED[:100], announced=len(SERVED)), "the connection broke off before the end of the file"),
+        (BY_CONTENT, serve(SERVED[:100]), "damaged or cut short"),
+        (AS_SERVED, serve(SERVED[:100]), "md5 of the file is"),
+        (BY_CONTENT, serve(b""), f"expected {BY_CONTENT.digest.split(':')[1]}"),
+        (BY_CONTENT, serve(b"\n<!DOCTYPE html><title>Sign in to the hotel</title>"), "(it is a web page)"),
+        (AS_SERVED, serve(b"busy", 503), "the server answered 503 Service Unavailable"),
+        (AS_SERVED, hang_up, "no connection to the server"),
+        (BY_CONTENT, serve(CONTENT, Content_Encoding="gzip"), "ContentDecodingError"),
+        (AS_SERVED, serve(b"", 302, Location="/data/train-labels.gz"), "TooManyRedirects"),
+        (AS_SERVED, serve(RECOMPRESSED), hashlib.md5(RECOMPRESSED).hexdigest()),
+        (BY_CONTENT, serve(gzip.compress(bytes(8 * 2**20))), f"the content is larger than {MOST_BYTES:,} bytes"),
+    ],
+)
+def test_anything_else_is_refused_with_the_reason(
+    mirror: Mirror, folder: Path, file: PublishedFile, answer: Answer, words: str
+) -> None:
+    mirror.answers = [answer]
+    assert words in refusal(file, [mirror.url], folder)
 
 
 @pytest.mark.parametrize("position", [0, 100, -6, -1])
 @pytest.mark.parametrize("file", [BY_CONTENT, AS_SERVED])
-def test_a_changed_byte_is_noticed_wherever_it_is(
-    mirror: Mirror, folder: Path, file: PublishedFile, position: int
-) -> None:
+def test_a_changed_byte_is_noticed_anywhere(mirror: Mirror, folder: Path, file: PublishedFile, position: int) -> None:
     body = bytearray(SERVED)
     body[position] ^= 0xFF
     mirror.answers = [serve(bytes(body))]
     assert f"{mirror.url}train-labels.gz: " in refusal(file, [mirror.url], folder)
-
-
-def test_an_empty_answer_is_refused(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(b"")]
-    assert f"expected {BY_CONTENT.digest.split(':')[1]}" in refusal(BY_CONTENT, [mirror.url], folder)
-
-
-def test_a_web_page_in_place_of_the_file_is_called_one(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(b"\n<!DOCTYPE html><title>Sign in to the hotel's network</title>")]
-    assert "(it is a web page)" in refusal(BY_CONTENT, [mirror.url], folder)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
@@ -187,167 +200,10 @@ def test_a_mirror_that_says_no_is_asked_once(mirror: Mirror, folder: Path, statu
     assert len(mirror.asked) == 1
 
 
-def test_a_mirror_that_falters_is_asked_again(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(b"busy", 500), serve(SERVED)]
-    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES, retries=1).read_bytes() == SERVED
-    assert len(mirror.asked) == 2
-
-
-def test_a_download_that_came_damaged_is_asked_for_again(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(SERVED[:-1]), serve(SERVED)]
-    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES, retries=1).read_bytes() == SERVED
-    assert contents(folder) == [AS_SERVED.name]
-
-
-def test_a_mirror_that_fails_for_good_is_given_up(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(b"busy", 503)]
-    assert "the server answered 503 Service Unavailable" in refusal(AS_SERVED, [mirror.url], folder)
-    assert len(mirror.asked) == 1
-
-
 @pytest.mark.parametrize("how", ["stall", "stall_half_way"])
 def test_a_server_that_falls_silent_is_left(mirror: Mirror, folder: Path, how: str) -> None:
     mirror.answers = [getattr(mirror, how)]
     assert "the server sent nothing for 0.2 s" in refusal(AS_SERVED, [mirror.url], folder, timeout_seconds=0.2)
-
-
-def test_a_server_that_hangs_up_is_left(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [hang_up]
-    assert "no connection to the server" in refusal(AS_SERVED, [mirror.url], folder)
-
-
-def test_nobody_at_the_address_is_said_in_words(folder: Path, nowhere: str) -> None:
-    assert "no connection to the server" in refusal(AS_SERVED, [nowhere], folder)
-
-
-@pytest.mark.parametrize("address", ["http://", "http://[::1/", "http://127.0.0.1:99999/", "https://a..b/"])
-def test_an_address_that_is_none_is_a_reason_like_any_other(folder: Path, address: str) -> None:
-    assert f"  {address}train-labels.gz: " in refusal(AS_SERVED, [address], folder)
-
-
-def test_a_server_that_unpacks_on_the_way_is_right_where_the_content_counts(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(SERVED, Content_Encoding="gzip")]
-    path = fetch(BY_CONTENT, [mirror.url], folder, MOST_BYTES)
-    assert path.read_bytes() == CONTENT
-    assert mismatch(path, BY_CONTENT, MOST_BYTES) is None
-
-
-def test_a_false_content_encoding_is_refused(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(CONTENT, Content_Encoding="gzip")]
-    assert "ContentDecodingError" in refusal(BY_CONTENT, [mirror.url], folder)
-
-
-def test_an_unknown_content_encoding_does_not_spoil_the_file(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(SERVED, Content_Encoding="identity")]
-    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
-
-
-def test_a_redirection_is_followed_and_a_circle_is_not(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(b"", 302, Location="/elsewhere.gz"), serve(SERVED)]
-    fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).unlink()
-    assert mirror.asked == ["/data/train-labels.gz", "/elsewhere.gz"]
-    mirror.answers = [serve(b"", 302, Location="/data/train-labels.gz")]
-    assert "TooManyRedirects" in refusal(AS_SERVED, [mirror.url], folder)
-
-
-def test_recompressed_data_is_accepted_where_the_content_counts(mirror: Mirror, folder: Path) -> None:
-    assert RECOMPRESSED != SERVED
-    mirror.answers = [serve(RECOMPRESSED)]
-    assert fetch(BY_CONTENT, [mirror.url], folder, MOST_BYTES).read_bytes() == RECOMPRESSED
-
-
-def test_recompressed_data_is_refused_where_the_served_bytes_count(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(RECOMPRESSED)]
-    assert hashlib.md5(RECOMPRESSED).hexdigest() in refusal(AS_SERVED, [mirror.url], folder)
-
-
-def test_the_next_mirror_is_asked_when_one_fails(
-    mirror: Mirror, folder: Path, nowhere: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mirror.answers = [serve(SERVED)]
-    path = fetch(AS_SERVED, [nowhere, f"{folder}/no-such-folder/", mirror.url], folder, MOST_BYTES, retries=0)
-    assert path.read_bytes() == SERVED
-    said = capsys.readouterr()
-    assert f"train-labels.gz: not from {nowhere}: no connection to the server" in said.err
-    assert f"{len(SERVED):,} bytes from {mirror.url}, verified" in said.out
-
-
-def test_no_further_mirror_is_asked_once_the_file_is_there(mirror: Mirror, folder: Path, nowhere: str) -> None:
-    mirror.answers = [serve(SERVED)]
-    fetch(AS_SERVED, [mirror.url, mirror.url, nowhere], folder, MOST_BYTES)
-    assert len(mirror.asked) == 1
-
-
-def test_when_all_mirrors_fail_each_gives_its_reason(mirror: Mirror, folder: Path, nowhere: str) -> None:
-    mirror.answers = [serve(b"gone", 404)]
-    first, *reasons, last = refusal(AS_SERVED, [mirror.url, nowhere, "/no/such/folder/"], folder).splitlines()
-    assert first == "train-labels.gz: no mirror has this file as published:"
-    assert reasons == [
-        f"  {mirror.url}train-labels.gz: the server answered 404 Not Found",
-        f"  {nowhere}train-labels.gz: no connection to the server",
-        "  /no/such/folder/train-labels.gz: there is no such file",
-    ]
-    assert f"set {MIRROR_VARIABLE} to a folder (or URL) that holds it as tiny/train-labels.gz" in last
-    assert "dataset=mnist-5k" in last
-
-
-def test_a_verified_copy_is_used_without_asking_anyone(mirror: Mirror, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / AS_SERVED.name).write_bytes(SERVED)
-    mirror.answers = [serve(b"", 500)]
-    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
-    assert mirror.asked == []
-
-
-@pytest.mark.parametrize("damaged", [b"", SERVED[:50], CONTENT + b"!", RECOMPRESSED])
-def test_a_damaged_copy_is_replaced(mirror: Mirror, folder: Path, damaged: bytes) -> None:
-    folder.mkdir(parents=True)
-    (folder / AS_SERVED.name).write_bytes(damaged)
-    mirror.answers = [serve(SERVED)]
-    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
-    assert len(mirror.asked) == 1
-
-
-def test_a_damaged_copy_is_not_left_when_nobody_has_a_better_one(mirror: Mirror, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / AS_SERVED.name).write_bytes(SERVED[:50])
-    mirror.answers = [serve(b"", 404)]
-    refusal(AS_SERVED, [mirror.url], folder)
-
-
-def test_a_folder_is_a_mirror(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "shelf").mkdir()
-    (tmp_path / "shelf" / AS_SERVED.name).write_bytes(SERVED)
-    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder, MOST_BYTES).read_bytes() == SERVED
-    assert (tmp_path / "shelf" / AS_SERVED.name).read_bytes() == SERVED
-    assert contents(folder) == [AS_SERVED.name]
-
-
-def test_a_folder_is_verified_like_a_server(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / AS_SERVED.name).write_bytes(SERVED[:-1])
-    assert "md5 of the file is" in refusal(AS_SERVED, [f"{tmp_path}/"], folder)
-
-
-def test_the_user_s_own_mirror_comes_first_as_a_folder_or_an_address() -> None:
-    mnist = load_record("mnist")
-    assert mirrors_of("mnist", mnist, None) == mirrors_of("mnist", mnist, "") == mnist.mirrors
-    assert mirrors_of("mnist", mnist, "/srv/glyphs/") == ["/srv/glyphs/mnist/", *mnist.mirrors]
-    assert mirrors_of("mnist", mnist, "http://intranet/glyphs") == ["http://intranet/glyphs/mnist/", *mnist.mirrors]
-    without_slash = mnist.model_copy(update={"mirrors": ["http://intranet"]})
-    assert mirrors_of("mnist", without_slash, None) == ["http://intranet/"]
-
-
-def test_the_user_s_own_mirror_is_asked_before_the_published_ones(mirror: Mirror, tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "own/mnist").mkdir(parents=True)
-    (tmp_path / "own/mnist" / NAME).write_bytes(SERVED)
-    mirror.answers = [serve(SERVED)]
-    own_folder, own_address = (
-        mirrors_of("mnist", load_record("mnist"), own)[0] for own in (f"{tmp_path}/own", f"{mirror.url}own")
-    )
-    fetch(AS_SERVED, [own_folder, own_address], folder, MOST_BYTES).unlink()
-    assert mirror.asked == []
-    fetch(AS_SERVED, [own_address, own_folder], folder, MOST_BYTES)
-    assert mirror.asked == ["/data/own/mnist/train-labels.gz"]
 
 
 def test_what_never_ends_is_left_while_it_comes(mirror: Mirror, folder: Path) -> None:
@@ -367,11 +223,73 @@ def test_what_never_ends_is_left_while_it_comes(mirror: Mirror, folder: Path) ->
     assert sent < 64 * 2**20
 
 
-def test_a_larger_file_in_a_folder_is_not_copied(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / NAME).write_bytes(bytes(MOST_BYTES + 1))
-    assert f"the file is larger than {MOST_BYTES:,} bytes" in refusal(AS_SERVED, [f"{tmp_path}/"], folder)
+@pytest.mark.parametrize("address", ["http://", "http://[::1/", "http://127.0.0.1:99999/", "https://a..b/"])
+def test_an_address_that_is_none_is_a_reason_like_any_other(folder: Path, address: str) -> None:
+    assert f"  {address}train-labels.gz: " in refusal(AS_SERVED, [address], folder)
 
 
-def test_a_gzip_bomb_is_not_unpacked_to_be_digested(mirror: Mirror, folder: Path) -> None:
-    mirror.answers = [serve(gzip.compress(bytes(8 * 2**20)))]
-    assert f"the content is larger than {MOST_BYTES:,} bytes" in refusal(BY_CONTENT, [mirror.url], folder)
+def test_the_next_mirror_is_asked_when_one_fails_and_none_after_it(
+    mirror: Mirror, folder: Path, nowhere: str, capsys: Capture
+) -> None:
+    mirror.answers = [serve(SERVED)]
+    mirrors = [nowhere, f"{folder}/no-such-folder/", mirror.url, mirror.url]
+    assert fetch(AS_SERVED, mirrors, folder, MOST_BYTES, retries=0).read_bytes() == SERVED
+    assert len(mirror.asked) == 1
+    said = capsys.readouterr()
+    assert f"train-labels.gz: not from {nowhere}: no connection to the server" in said.err
+    assert f"{len(SERVED):,} bytes from {mirror.url}, verified" in said.out
+
+
+def test_when_all_mirrors_fail_each_gives_its_reason(mirror: Mirror, folder: Path, nowhere: str) -> None:
+    mirror.answers = [serve(b"gone", 404)]
+    first, *reasons, last = refusal(AS_SERVED, [mirror.url, nowhere, "/no/such/folder/"], folder).splitlines()
+    assert first == "train-labels.gz: no mirror has this file as published:"
+    assert reasons == [
+        f"  {mirror.url}train-labels.gz: the server answered 404 Not Found",
+        f"  {nowhere}train-labels.gz: no connection to the server",
+        "  /no/such/folder/train-labels.gz: there is no such file",
+    ]
+    assert f"set {MIRROR_VARIABLE} to a folder (or URL) that holds it as tiny/train-labels.gz" in last
+    assert "dataset=mnist-5k" in last
+
+
+@pytest.mark.parametrize("copy", [SERVED, b"", SERVED[:50], CONTENT + b"!", RECOMPRESSED])
+def test_a_copy_is_used_if_it_is_verified_and_replaced_if_damaged(mirror: Mirror, folder: Path, copy: bytes) -> None:
+    folder.mkdir(parents=True)
+    (folder / AS_SERVED.name).write_bytes(copy)
+    mirror.answers = [serve(SERVED)]
+    assert fetch(AS_SERVED, [mirror.url], folder, MOST_BYTES).read_bytes() == SERVED
+    assert len(mirror.asked) == (0 if copy == SERVED else 1)
+
+
+def test_a_damaged_copy_is_not_left_when_nobody_has_a_better_one(mirror: Mirror, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / AS_SERVED.name).write_bytes(SERVED[:50])
+    mirror.answers = [serve(b"", 404)]
+    refusal(AS_SERVED, [mirror.url], folder)
+
+
+def test_a_folder_is_a_mirror(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / AS_SERVED.name).write_bytes(SERVED)
+    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder, MOST_BYTES).read_bytes() == SERVED
+    assert (tmp_path / "shelf" / AS_SERVED.name).read_bytes() == SERVED
+    assert contents(folder) == [AS_SERVED.name]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(SERVED[:-1], "md5 of the file is"), (bytes(MOST_BYTES + 1), f"the file is larger than {MOST_BYTES:,} bytes")],
+)
+def test_a_folder_is_verified_like_a_server(tmp_path: Path, folder: Path, content: bytes, words: str) -> None:
+    (tmp_path / AS_SERVED.name).write_bytes(content)
+    assert words in refusal(AS_SERVED, [f"{tmp_path}/"], folder)
+
+
+def test_the_user_s_own_mirror_comes_first_as_a_folder_or_an_address() -> None:
+    mnist = load_record("mnist")
+    assert mirrors_of("mnist", mnist, None) == mirrors_of("mnist", mnist, "") == mnist.mirrors
+    assert mirrors_of("mnist", mnist, "/srv/glyphs/") == ["/srv/glyphs/mnist/", *mnist.mirrors]
+    assert mirrors_of("mnist", mnist, "http://intranet/glyphs") == ["http://intranet/glyphs/mnist/", *mnist.mirrors]
+    without_slash = mnist.model_copy(update={"mirrors": ["http://intranet"]})
+    assert mirrors_of("mnist", without_slash, None) == ["http://intranet/"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import fuzzing
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, python
 from tests.pipeline.conftest import Clone
 
 
@@ -64,8 +62,7 @@ def test_a_name_out_of_params_yaml_is_no_part_of_a_command(finished: Clone, tmp_
     ("target", "cases"), [("idx", 500_000), ("npz", 250_000), ("picture", 250_000), ("params", 20_000)]
 )
 def test_a_million_wrong_files_are_refused_or_read_right_in_two_gibibytes(target: str, cases: int) -> None:
-    command = [sys.executable, "-m", "tests.fuzzing", target, "--cases", str(cases), "--seed", "2"]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    result = python("-m", "tests.fuzzing", target, "--cases", str(cases), "--seed", "2", cwd=REPOSITORY)
     assert result.returncode == 0, result.stderr
     assert target == "picture" or result.stderr == "", "of pictures libtiff says things of its own, past Python"
     assert f"{cases:,} cases" in result.stdout

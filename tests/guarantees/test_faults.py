@@ -102,7 +102,7 @@ QUICK = ("preprocess",)
 @pytest.mark.parametrize(
     "stage", [pytest.param(stage, marks=() if stage in QUICK else pytest.mark.long) for stage in STAGES]
 )
-def test_a_disk_that_is_full_before_a_stage_has_written_all_is_one_sentence(
+def test_a_disk_full_before_a_stage_has_written_all_is_one_sentence(
     finished: Clone, tmp_path: Path, stage: str
 ) -> None:
     disk_fills_up(finished, tmp_path, stage, share=0.5)
@@ -111,9 +111,7 @@ def test_a_disk_that_is_full_before_a_stage_has_written_all_is_one_sentence(
 @needs_mounts
 @pytest.mark.long
 @pytest.mark.parametrize("stage", ["download", "train@mlp", "plot"])
-def test_a_disk_that_is_full_before_dvc_has_cached_all_is_one_sentence(
-    finished: Clone, tmp_path: Path, stage: str
-) -> None:
+def test_a_disk_full_before_dvc_has_cached_all_is_one_sentence(finished: Clone, tmp_path: Path, stage: str) -> None:
     disk_fills_up(finished, tmp_path, stage, share=1.5)
 
 
@@ -146,9 +144,7 @@ def disk_fills_up(finished: Clone, tmp_path: Path, stage: str, share: float) -> 
         pytest.param(".", "check", marks=pytest.mark.long),
     ],
 )
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(
-    finished: Clone, tmp_path: Path, folder: str, stage: str
-) -> None:
+def test_a_read_only_folder_is_one_sentence(finished: Clone, tmp_path: Path, folder: str, stage: str) -> None:
     clone = finished.copy(tmp_path / "clone")
     for path in cached(finished, stage):
         (clone.root / path).unlink()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import math
 import os
-import subprocess
-import sys
 import typing
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,7 +19,7 @@ from glyphline.config import load_params
 from glyphline.model import inference, networks, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant, choices
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, growing_by_at_most, python
 from tests.guarantees.conftest import Event
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
@@ -64,20 +61,8 @@ def refusal(path: Path) -> str:
 
 @pytest.fixture
 def growth() -> Iterator[None]:
-    """Fails a test in which this process grew, where the system says how much memory it had at most."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
+    with growing_by_at_most(MOST_GROWTH):
         yield
-        return
-    before = _peak()
-    yield
-    assert _peak() - before < MOST_GROWTH
-
-
-def _peak() -> int:
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
 
 
 ALARMS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "marshal.loads", "pickle.find_class", "socket")
@@ -144,20 +129,22 @@ def last(config: Config) -> Config:
 
 
 ATTACKS = dict(attacks())
+OWN_CODE = {  # and what is said of it
+    "a program as a class": "brings code of its own (system of os), which is not run",
+    "a Lambda": "brings code of its own (a Lambda layer), which is not run",
+}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.usefixtures("growth")
-def test_what_is_not_a_layer_of_ours_is_refused_unrun(
-    attack: str, honest: Path, tmp_path: Path, audited: list[Event]
-) -> None:
+def test_no_code_in_a_model_is_run(attack: str, honest: Path, tmp_path: Path, audited: list[Event]) -> None:
     config = json.loads(members_of(honest)["config.json"])
     ATTACKS[attack](config)
     text = json.dumps(config).replace(SECRET, str(tmp_path / "secret.txt"))
     (tmp_path / "secret.txt").write_text("word\n", encoding="utf-8")
     path = wrote(tmp_path / "wrong.keras", members_of(honest) | {"config.json": text.encode()})
     audited.clear()
-    refusal(path)
+    assert OWN_CODE.get(attack, "") in refusal(path)
     assert alarms(audited) == []
 
 
@@ -169,9 +156,7 @@ def test_the_audit_would_hear_of_a_program_and_of_the_secret(tmp_path: Path, aud
 
 @pytest.mark.usefixtures("growth")
 @pytest.mark.parametrize("units", [4_000_000, 40_000])
-def test_a_network_larger_than_its_file_is_refused_before_it_takes_memory(
-    units: int, honest: Path, tmp_path: Path
-) -> None:
+def test_a_network_larger_than_its_file_takes_no_memory(units: int, honest: Path, tmp_path: Path) -> None:
     config = json.loads(members_of(honest)["config.json"])
     hidden, output = config["config"]["layers"][-2:]
     hidden["config"]["units"] = units
@@ -181,9 +166,7 @@ def test_a_network_larger_than_its_file_is_refused_before_it_takes_memory(
 
 
 @pytest.mark.parametrize("bomb", ["many layers", "many models", "one layer applied often"])
-def test_a_network_of_too_many_layers_is_refused_before_keras_is_asked_for_one(
-    bomb: str, honest: Path, tmp_path: Path
-) -> None:
+def test_too_many_layers_are_refused_before_keras_is_loaded(bomb: str, honest: Path, tmp_path: Path) -> None:
     config = json.loads(members_of(honest)["config.json"])
     layers = config["config"]["layers"]
     if bomb == "many layers":
@@ -196,11 +179,9 @@ def test_a_network_of_too_many_layers_is_refused_before_keras_is_asked_for_one(
     program = "import sys; from glyphline.model import inference\n"
     program += "try: inference.load(inference.Path(sys.argv[1]))\nexcept inference.ModelError as e: print(e)\n"
     program += "assert 'keras' not in sys.modules and 'tensorflow' not in sys.modules"
-    command = [sys.executable, "-c", program, str(path)]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert (
-        result.stdout == f"{path}: this network has more than 100 layers, the most that are read; use another model\n"
-    )
+    result = python("-c", program, str(path))
+    said = f"{path}: this network has more than 100 layers, the most that are read; use another model\n"
+    assert (result.stdout, result.stderr) == (said, "")
 
 
 @pytest.mark.usefixtures("growth")
@@ -281,11 +262,8 @@ def test_every_part_that_params_yaml_can_ask_for_is_known() -> None:
 
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("name", ["original", "fast"])
-def test_a_model_of_ours_passes(name: str, tmp_path: Path) -> None:
-    save(networks.build(VARIANTS[name], (28, 28, 1), 10, steps=10), tmp_path / "own.keras")
-    assert inference.probabilities(tmp_path / "own.keras", IMAGE).shape == (1, 10)
-
-
-def test_the_copy_that_is_attacked_is_accepted_untouched(honest: Path, tmp_path: Path) -> None:
-    path = wrote(tmp_path / "same.keras", copy.copy(members_of(honest)))
-    assert inference.probabilities(path, IMAGE).shape == (1, 10)
+def test_a_model_of_ours_passes_and_so_does_its_untouched_copy(name: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.keras"
+    save(networks.build(VARIANTS[name], (28, 28, 1), 10, steps=10), own)
+    for path in (own, wrote(tmp_path / "copy.keras", members_of(own))):
+        assert inference.probabilities(path, IMAGE).shape == (1, 10)

@@ -54,9 +54,7 @@ def test_a_saved_network_predicts_as_it_did_with_every_image_in_its_place(
     np.testing.assert_allclose(probabilities, trained(images).numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_training_resumes_from_it_as_if_it_had_never_stopped(
-    trained: Any, examples: tuple[Any, Any], path: Path
-) -> None:
+def test_training_resumes_from_it_as_if_never_stopped(trained: Any, examples: tuple[Any, Any], path: Path) -> None:
     import keras
 
     loaded, unfused = kernels.fuse(keras.saving.load_model(path)), keras.saving.load_model(path)

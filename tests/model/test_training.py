@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,9 @@ from glyphline.evaluation.scoring import cross_entropy
 from glyphline.model import networks, training
 from glyphline.model.training import Examples
 from glyphline.model.variant import Augmentation, Variant
-from tests.conftest import REPOSITORY, Labelled
+from tests.conftest import Capture, Labelled, python
+
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 # Small, and with everything that draws at random: initial weights, order, two kinds of dropout.
 SHIFTED = Augmentation(shift=2.0)
@@ -59,10 +59,11 @@ def test_the_start_of_keras_leaves_out_what_it_does_not_need_and_what_is_never_g
         "training.make_deterministic(2); assert gc.get_freeze_count() <= frozen; "
         "del network; gc.collect(); assert kept() is None; import matplotlib, sklearn"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
+    result = python("-c", program)
+    assert result.returncode == 0, result.stderr
 
 
-def test_collection_of_garbage_is_on_or_off_afterwards_as_it_was_before(deterministic: None) -> None:
+def test_collection_of_garbage_is_on_or_off_afterwards_as_it_was_before() -> None:
     try:
         for collect in (gc.disable, gc.enable):
             collect()
@@ -121,86 +122,80 @@ def numbered(count: int) -> Examples:
     return Examples(numbers.reshape(count, 1, 1, 1), np.eye(2, dtype=np.float32)[np.arange(count) % 2])
 
 
-@pytest.mark.usefixtures("deterministic")
-class TestBatches:
-    def test_every_image_comes_exactly_once_an_epoch_and_the_last_batch_is_what_is_left(self) -> None:
-        dataset = training.batches(numbered(10), 4, shuffle_seed=1)
-        for _ in range(3):
-            epoch = epoch_of(dataset)
-            assert [len(batch) for batch in epoch] == [4, 4, 2]
-            assert sorted(image for batch in epoch for image in batch) == list(range(10))
-        assert len(dataset) == 3
+def test_every_image_comes_exactly_once_an_epoch_and_the_last_batch_is_what_is_left() -> None:
+    dataset = training.batches(numbered(10), 4, shuffle_seed=1)
+    for _ in range(3):
+        epoch = epoch_of(dataset)
+        assert [len(batch) for batch in epoch] == [4, 4, 2]
+        assert sorted(image for batch in epoch for image in batch) == list(range(10))
+    assert len(dataset) == 3
 
-    def test_the_order_changes_from_epoch_to_epoch(self) -> None:
-        dataset = training.batches(numbered(50), 50, shuffle_seed=1)
-        orders = [tuple(epoch_of(dataset)[0]) for _ in range(4)]
-        assert len(set(orders)) == 4
 
-    def test_the_same_seed_gives_the_same_orders_and_another_gives_others(self) -> None:
-        first, again, other = (
-            [epoch_of(dataset) for _ in range(3)]
-            for dataset in (training.batches(numbered(50), 8, shuffle_seed=seed) for seed in (1, 1, 2))
-        )
-        assert first == again
-        assert all(one != another for one, another in zip(first, other, strict=True))
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_the_batches_of_a_seed_come_in_the_same_orders_another_in_every_epoch(seed: int) -> None:
+    first, again, other = (
+        [epoch_of(dataset)[0] for _ in range(3)]
+        for dataset in (training.batches(numbered(50), 50, shuffle_seed=each) for each in (seed, seed, 7))
+    )
+    assert first == again
+    assert len({tuple(order) for order in (*first, *other, range(50))}) == 7
+    assert all(sorted(order) == list(range(50)) for order in first)
 
-    @pytest.mark.parametrize("seed", [0, 2**32 - 1])
-    def test_the_smallest_and_the_largest_seed_shuffle_too(self, seed: int) -> None:
-        (first,), (again,) = (epoch_of(training.batches(numbered(50), 50, shuffle_seed=seed)) for _ in range(2))
-        assert first == again
-        assert first != sorted(first) == list(range(50))
 
-    def test_without_a_seed_the_order_is_that_of_the_examples(self) -> None:
-        dataset = training.batches(numbered(10), 4)
-        assert epoch_of(dataset) == epoch_of(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+def test_without_a_seed_the_order_is_that_of_the_examples() -> None:
+    dataset = training.batches(numbered(10), 4)
+    assert epoch_of(dataset) == epoch_of(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
-    def test_images_keep_their_labels(self, examples: Examples) -> None:
-        for images, labels in training.batches(examples, 32, shuffle_seed=1):
-            for image, label in zip(images.numpy(), labels.numpy(), strict=True):
-                (position,) = np.flatnonzero((examples.images == image).all(axis=(1, 2, 3)))
-                np.testing.assert_array_equal(examples.labels[position], label)
 
-    def test_augmentation_moves_images_another_way_in_every_epoch_and_the_same_way_in_every_run(
-        self, examples: Examples
-    ) -> None:
-        untouched = {image.tobytes() for image in examples.images}
-        first, second = (
-            [np.concatenate([images.numpy() for images, _ in dataset]) for _ in range(2)]
-            for dataset in (training.batches(examples, 32, 1, SHIFTED) for _ in range(2))
-        )
-        np.testing.assert_array_equal(first, second)
-        assert not {image.tobytes() for image in first[0]} & {image.tobytes() for image in first[1]}
-        assert not {image.tobytes() for image in first[0]} & untouched
+def test_images_keep_their_labels(examples: Examples) -> None:
+    for images, labels in training.batches(examples, 32, shuffle_seed=1):
+        for image, label in zip(images.numpy(), labels.numpy(), strict=True):
+            (position,) = np.flatnonzero((examples.images == image).all(axis=(1, 2, 3)))
+            np.testing.assert_array_equal(examples.labels[position], label)
 
-    def test_images_of_the_validation_split_are_never_augmented(self, examples: Examples) -> None:
-        (images, _), *_ = training.batches(examples, 32, None, SHIFTED)
-        np.testing.assert_array_equal(images, examples.images[:32])
 
-    def test_the_autotuner_is_off_and_the_order_is_kept(self) -> None:
-        options = training.batches(numbered(10), 4, shuffle_seed=1).options()
-        assert options.autotune.enabled is False
-        assert options.deterministic is True
+def test_augmentation_moves_images_another_way_in_every_epoch_and_the_same_way_in_every_run(examples: Examples) -> None:
+    untouched = {image.tobytes() for image in examples.images}
+    first, second = (
+        [np.concatenate([images.numpy() for images, _ in dataset]) for _ in range(2)]
+        for dataset in (training.batches(examples, 32, 1, SHIFTED) for _ in range(2))
+    )
+    np.testing.assert_array_equal(first, second)
+    one, other = ({image.tobytes() for image in epoch} for epoch in first)
+    assert not one & other
+    assert not (one | other) & untouched
 
-    def test_fit_gets_every_epoch_in_an_order_of_its_own(self) -> None:
-        orders = seen_in_training(Variant(batch_size=30, epochs=3), numbered(30), numbered(1))
-        orders = [order.ravel().tolist() for order in orders if len(order) == 30]
-        assert len(orders) == 3
-        assert orders[0] != orders[1] != orders[2] != orders[0]
-        # Keras may look at a batch before it starts, so the orders need not be the first three.
-        dataset = training.batches(numbered(30), 30, shuffle_seed=5)
-        given = [epoch_of(dataset)[0] for _ in range(6)]
-        assert all(order in given for order in orders)
 
-    @pytest.mark.parametrize(("until", "moved"), [(1.0, [True] * 4), (0.6, [True, True, False, False])])
-    def test_images_are_left_alone_after_the_epochs_that_augment(
-        self, until: float, moved: list[bool], examples: Examples
-    ) -> None:
-        untouched = {image.tobytes() for image in examples.images}
-        variant = Variant(batch_size=100, epochs=4, augmentation=Augmentation(shift=2.0, until=until))
-        seen = seen_in_training(variant, examples, Examples(examples.images[:1], examples.labels[:1]))
-        epochs = [images for images in seen if len(images) == 100]
-        assert [not untouched & {image.tobytes() for image in images} for images in epochs] == moved
-        assert [untouched == {image.tobytes() for image in images} for images in epochs] == [not each for each in moved]
+def test_images_of_the_validation_split_are_never_augmented(examples: Examples) -> None:
+    (images, _), *_ = training.batches(examples, 32, None, SHIFTED)
+    np.testing.assert_array_equal(images, examples.images[:32])
+
+
+def test_the_autotuner_is_off_and_the_order_is_kept() -> None:
+    options = training.batches(numbered(10), 4, shuffle_seed=1).options()
+    assert options.autotune.enabled is False
+    assert options.deterministic is True
+
+
+def test_fit_gets_every_epoch_in_an_order_of_its_own() -> None:
+    orders = seen_in_training(Variant(batch_size=30, epochs=3), numbered(30), numbered(1))
+    orders = [order.ravel().tolist() for order in orders if len(order) == 30]
+    assert len(orders) == 3
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    # Keras may look at a batch before it starts, so the orders need not be the first three.
+    dataset = training.batches(numbered(30), 30, shuffle_seed=5)
+    given = [epoch_of(dataset)[0] for _ in range(6)]
+    assert all(order in given for order in orders)
+
+
+@pytest.mark.parametrize(("until", "moved"), [(1.0, [True] * 4), (0.6, [True, True, False, False])])
+def test_images_are_left_alone_after_epochs_that_augment(until: float, moved: list[bool], examples: Examples) -> None:
+    untouched = {image.tobytes() for image in examples.images}
+    variant = Variant(batch_size=100, epochs=4, augmentation=Augmentation(shift=2.0, until=until))
+    seen = seen_in_training(variant, examples, Examples(examples.images[:1], examples.labels[:1]))
+    epochs = [images for images in seen if len(images) == 100]
+    assert [not untouched & {image.tobytes() for image in images} for images in epochs] == moved
+    assert [untouched == {image.tobytes() for image in images} for images in epochs] == [not each for each in moved]
 
 
 @pytest.fixture(scope="module")
@@ -208,15 +203,13 @@ def first_fit(examples: Examples, others: Examples) -> tuple[Any, pd.DataFrame]:
     return fit(SMALL, examples, others)
 
 
-def test_the_history_has_a_row_an_epoch_and_names_its_splits(first_fit: tuple[Any, pd.DataFrame]) -> None:
-    _, history = first_fit
+def test_the_history_has_a_row_an_epoch_of_which_the_last_is_the_network_as_it_stands(
+    first_fit: tuple[Any, pd.DataFrame], others: Examples
+) -> None:
+    network, history = first_fit
     assert list(history.columns) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
     assert history["epoch"].tolist() == [1, 2]
     assert not history.isna().to_numpy().any()
-
-
-def test_the_last_row_is_the_network_as_it_stands(first_fit: tuple[Any, pd.DataFrame], others: Examples) -> None:
-    network, history = first_fit
     assert history["validation_loss"].iloc[-1] == pytest.approx(loss_of(network, others), abs=1e-5)
     right = network(others.images).numpy().argmax(axis=1) == others.labels.argmax(axis=1)
     assert history["validation_accuracy"].iloc[-1] == pytest.approx(right.mean(), abs=1e-6)
@@ -232,7 +225,7 @@ def test_the_same_seed_trains_the_same_network(
 
 
 def test_another_seed_trains_another_network_and_each_epoch_is_one_line_for_a_log(
-    first_fit: tuple[Any, pd.DataFrame], examples: Examples, others: Examples, capsys: pytest.CaptureFixture[str]
+    first_fit: tuple[Any, pd.DataFrame], examples: Examples, others: Examples, capsys: Capture
 ) -> None:
     other, history = fit(SMALL, examples, others, seed=2)
     assert not first_fit[1].equals(history)
@@ -259,29 +252,22 @@ def test_the_penalty_is_minimised_all_the_same(examples: Examples, others: Examp
     assert squares[1] < squares[0] / 2
 
 
-def test_early_stopping_ends_with_the_weights_of_the_best_epoch(examples: Examples, mislabelled: Examples) -> None:
-    variant = Variant(dense=[32], batch_size=10, epochs=30, early_stopping=2)
+@pytest.mark.parametrize(
+    ("epochs", "early_stopping", "stops"),
+    [(30, 2, True), (4, 10, False), (4, None, False)],
+    ids=["stopped", "never stopped", "without early stopping"],
+)
+def test_early_stopping_ends_with_the_weights_of_the_best_epoch_and_without_it_the_last_stay(
+    epochs: int, early_stopping: int | None, stops: bool, examples: Examples, mislabelled: Examples
+) -> None:
+    variant = Variant(dense=[32], batch_size=10, epochs=epochs, early_stopping=early_stopping)
     network, history = fit(variant, examples, mislabelled)
     best = training.best_epoch(history)
-    assert len(history) == best + 2 < 30
-    assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].min(), abs=1e-5)
-
-
-def test_early_stopping_that_never_stops_ends_with_the_best_weights_too(
-    examples: Examples, mislabelled: Examples
-) -> None:
-    variant = Variant(dense=[32], batch_size=10, epochs=4, early_stopping=10)
-    network, history = fit(variant, examples, mislabelled)
-    assert len(history) == 4
-    assert training.best_epoch(history) < 4
-    assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].min(), abs=1e-5)
-
-
-def test_without_early_stopping_the_last_weights_stay(examples: Examples, mislabelled: Examples) -> None:
-    network, history = fit(Variant(dense=[32], batch_size=10, epochs=4), examples, mislabelled)
-    assert len(history) == 4
-    assert training.best_epoch(history) < 4
-    assert loss_of(network, mislabelled) == pytest.approx(history["validation_loss"].iloc[-1], abs=1e-5)
+    assert best < len(history) == (best + 2 if stops else epochs)
+    assert len(history) < 30
+    losses = history["validation_loss"]
+    kept = losses.iloc[-1] if early_stopping is None else losses.min()
+    assert loss_of(network, mislabelled) == pytest.approx(kept, abs=1e-5)
 
 
 def test_a_schedule_reaches_its_end_with_the_last_step(examples: Examples, others: Examples) -> None:
@@ -357,7 +343,7 @@ def test_examples_are_loaded_without_reading_the_images_yet(examples: Examples, 
     np.testing.assert_array_equal(loaded.labels, examples.labels)
 
 
-def test_standard_error_is_heard_again_once_tensorflow_has_started(capfd: pytest.CaptureFixture[str]) -> None:
+def test_standard_error_is_heard_again_once_tensorflow_has_started(capfd: Capture) -> None:
     training.make_deterministic(1)
     os.write(2, b"still here")
     assert "still here" in capfd.readouterr().err

@@ -1,20 +1,17 @@
-"""glyphline/pictures/: a user's picture becomes the image that MNIST's makers would have made of it."""
+"""glyphline/predict/: a user's picture becomes the image that MNIST's makers would have made of it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
-import subprocess
 import sys
-import time
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -25,8 +22,8 @@ from glyphline.errors import PictureError
 from glyphline.predict.pixels import Floats
 from glyphline.predict.prepare import Prepared, prepare
 from glyphline.predict.read import MAX_PIXELS, WORKING_SIDE, read_picture, thumbnail
-from tests.conftest import REPOSITORY, Labelled
-from tests.fuzzing import PICTURE_KINDS, picture
+from tests.conftest import Labelled, growing_by_at_most
+from tests.fuzzing import picture, resealed
 
 ORIENTATION = 0x0112
 # What EXIF's orientation says was done to the picture, and what Pillow calls doing it.
@@ -39,7 +36,6 @@ TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-NOTHING = "nothing is drawn"
 
 
 def drawn(digit: NDArray[np.uint8], side: int = 280) -> Image.Image:
@@ -64,34 +60,41 @@ def difference(one: Prepared | NDArray[np.uint8], other: Prepared | NDArray[np.u
     return min(float(np.abs(image - second).mean()) for image in moved)
 
 
-def saved(image: Image.Image, path: Path, **options: object) -> Prepared:
-    image.save(path, **options)  # type: ignore[arg-type]
-    return prepare(read_picture(path).colours)
+@pytest.fixture(scope="module")
+def seven(digits: Labelled) -> Image.Image:
+    """A seven on a page."""
+    return drawn(digits[0][digits[1] == 7][5])
 
 
 @pytest.fixture(scope="module")
-def seven(digits: Labelled) -> NDArray[np.uint8]:
-    return np.asarray(digits[0][digits[1] == 7][5])
+def reference(seven: Image.Image) -> Prepared:
+    """That seven, prepared without having been a file."""
+    return prepare(colours(seven))
 
 
-@pytest.fixture(scope="module")
-def reference(seven: NDArray[np.uint8]) -> Prepared:
-    return prepare(colours(drawn(seven)))
+@pytest.fixture
+def off(reference: Prepared, tmp_path: Path) -> Callable[..., float]:
+    """The difference between a picture that was saved in a format and read again and the reference."""
+
+    def measure(image: Image.Image, suffix: str = "png", **options: Any) -> float:
+        image.save(tmp_path / f"seven.{suffix}", **options)
+        return difference(prepare(read_picture(tmp_path / f"seven.{suffix}").colours), reference)
+
+    return measure
 
 
 # What MNIST's makers did
 
 
-def test_a_digit_drawn_large_and_dark_on_light_comes_back_as_in_mnist(digits: Labelled) -> None:
-    differences = [difference(prepare(colours(drawn(digit))), digit) for digit in digits[0][::10]]
-    assert np.median(differences) < 7
-    assert np.quantile(differences, 0.98) < 14
-
-
-def test_an_image_of_mnist_itself_comes_back_as_it_is(digits: Labelled) -> None:
-    differences = [difference(prepare(colours(digit / 255)), digit) for digit in digits[0][::10]]
-    assert np.median(differences) < 1
-    assert np.quantile(differences, 0.98) < 10
+@pytest.mark.parametrize(
+    ("page", "median", "nearly_all"), [(drawn, 7, 14), (lambda digit: digit / 255, 1, 10)], ids=["large", "as it is"]
+)
+def test_a_digit_of_mnist_comes_back_as_it_was(
+    page: Callable[[NDArray[np.uint8]], Any], median: float, nearly_all: float, digits: Labelled
+) -> None:
+    differences = [difference(prepare(colours(page(digit))), digit) for digit in digits[0][::10]]
+    assert np.median(differences) < median
+    assert np.quantile(differences, 0.98) < nearly_all
 
 
 def test_the_longer_side_is_20_pixels_and_the_centre_of_mass_in_the_centre(digits: Labelled) -> None:
@@ -116,64 +119,62 @@ def test_the_aspect_ratio_is_kept(width: int, height: int) -> None:
     assert found == pytest.approx((height * scale, width * scale), abs=0.51)
 
 
-def test_the_box_says_where_the_glyph_was() -> None:
-    levels = np.ones((200, 400))
-    levels[50:150, 300:340] = 0
-    assert prepare(colours(levels)).box == pytest.approx((0.75, 0.25, 0.85, 0.75), abs=0.01)
+@pytest.mark.parametrize("dark_on_light", [True, False])
+def test_it_says_where_the_glyph_was_and_whether_it_was_dark(dark_on_light: bool) -> None:
+    levels = np.full((200, 400), float(dark_on_light))
+    levels[50:150, 300:340] = 1 - dark_on_light
+    prepared = prepare(colours(levels))
+    assert prepared.box == pytest.approx((0.75, 0.25, 0.85, 0.75), abs=0.01)
+    assert prepared.inverted == dark_on_light
 
 
 # Ink and paper
 
 
-def test_light_on_dark_and_dark_on_light_give_the_same_image(seven: NDArray[np.uint8]) -> None:
-    dark_on_light = prepare(colours(drawn(seven)))
-    light_on_dark = prepare(1 - colours(drawn(seven)))
-    assert (dark_on_light.inverted, light_on_dark.inverted) == (True, False)
-    assert difference(dark_on_light, light_on_dark) < 1
+RED, GREEN = np.array([0.9, 0.1, 0.1]), np.array([0.1, 0.507, 0.1])  # of the same grey
+TABLE = 20  # pixels of it that are seen beside the paper
 
 
-@pytest.mark.parametrize("contrast", [0.03, 0.1, 0.5])
-def test_low_contrast_changes_nothing(contrast: float, seven: NDArray[np.uint8], reference: Prepared) -> None:
-    levels = np.rint(255 * (0.5 + contrast * colours(drawn(seven)))) / 255
-    assert difference(prepare(levels.astype(np.float32)), reference) < 4
+def random(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
-def test_red_on_green_of_the_same_grey_is_told_apart(seven: NDArray[np.uint8], reference: Prepared) -> None:
-    red, green = np.array([0.9, 0.1, 0.1], np.float32), np.array([0.1, 0.507, 0.1], np.float32)
-    paper = colours(drawn(seven))
-    assert difference(prepare(red + paper * (green - red)), reference) < 2
+def dirty(page: Floats) -> Floats:
+    page = page.copy()
+    page[5:9, 5:9] = 0
+    return page
 
 
-def test_noise_specks_and_dirt_leave_the_digit_as_it_is(seven: NDArray[np.uint8], reference: Prepared) -> None:
-    random = np.random.default_rng(0)
-    levels = colours(drawn(seven)) * 0.6 + 0.2
-    noisy = (levels + random.normal(0, 0.15, levels.shape)).clip(0, 1).astype(np.float32)
-    assert difference(prepare(noisy), reference) < 8
-    speckled = np.where(random.random(levels.shape) < 0.03, 0, levels).astype(np.float32)
-    assert difference(prepare(speckled), reference) < 8
-    dirty = levels.copy()
-    dirty[5:9, 5:9] = 0
-    assert difference(prepare(dirty), reference) < 1
+def shadowed(page: Floats) -> Any:
+    return page * (1 - 0.4 / (1 + np.exp(-(np.arange(page.shape[1]) - 120) / 10)))[:, np.newaxis]
 
 
-def test_uneven_light_and_a_shadow_are_no_ink(seven: NDArray[np.uint8], reference: Prepared) -> None:
-    levels = colours(drawn(seven)) * 0.8 + 0.1
-    slope = np.linspace(0.3, 1, levels.shape[0], dtype=np.float32)[:, np.newaxis, np.newaxis]
-    assert difference(prepare(levels * slope), reference) < 6
-    shadow = 1 - 0.4 / (1 + np.exp(-(np.arange(levels.shape[1], dtype=np.float32) - 120) / 10))
-    assert difference(prepare(levels * shadow[:, np.newaxis].astype(np.float32)), reference) < 12
+def beside(page: Floats, *widths: tuple[int, int]) -> Any:
+    return np.pad(page, (*widths, (0, 0)), constant_values=0.1)
 
 
-@pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
-def test_the_table_beside_the_paper_is_no_ink(side: str, seven: NDArray[np.uint8], reference: Prepared) -> None:
-    widths = {
-        "top": ((20, 0), (0, 0)),
-        "bottom": ((0, 20), (0, 0)),
-        "left": ((0, 0), (20, 0)),
-        "right": ((0, 0), (0, 20)),
-    }
-    levels = np.pad(colours(drawn(seven))[..., 0], widths[side], constant_values=0.1)
-    assert difference(prepare(colours(levels)), reference) < 2
+CHANGES: dict[str, tuple[Callable[[Floats], Any], float]] = {
+    "light on dark": (lambda page: 1 - page, 1),
+    "contrast of 3 %": (lambda page: np.rint(255 * (0.5 + 0.03 * page)) / 255, 4),
+    "contrast of 10 %": (lambda page: np.rint(255 * (0.5 + 0.1 * page)) / 255, 4),
+    "contrast of 50 %": (lambda page: np.rint(255 * (0.5 + 0.5 * page)) / 255, 4),
+    "red on green": (lambda page: RED + page * (GREEN - RED), 2),
+    "noise": (lambda page: (page * 0.6 + 0.2 + random().normal(0, 0.15, page.shape)).clip(0, 1), 8),
+    "specks": (lambda page: np.where(random().random(page.shape) < 0.03, 0, page * 0.6 + 0.2), 8),
+    "dirt": (lambda page: dirty(page * 0.6 + 0.2), 1),
+    "uneven light": (lambda page: (page * 0.8 + 0.1) * np.linspace(0.3, 1, len(page))[:, None, None], 6),
+    "a shadow": (lambda page: shadowed(page * 0.8 + 0.1), 12),
+    "a table above": (lambda page: beside(page, (TABLE, 0), (0, 0)), 2),
+    "a table below": (lambda page: beside(page, (0, TABLE), (0, 0)), 2),
+    "a table on the left": (lambda page: beside(page, (0, 0), (TABLE, 0)), 2),
+    "a table on the right": (lambda page: beside(page, (0, 0), (0, TABLE)), 2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_colour_light_and_dirt_change_nothing(change: str, seven: Image.Image, reference: Prepared) -> None:
+    changed, most = CHANGES[change]
+    assert difference(prepare(changed(colours(seven)).astype(np.float32)), reference) < most
 
 
 def test_a_digit_cut_to_its_own_outline_keeps_its_image(digits: Labelled) -> None:
@@ -204,103 +205,78 @@ def test_a_thin_line_is_made_as_wide_as_mnists_and_a_normal_one_is_not() -> None
 
 
 @pytest.mark.parametrize("side", [28, 40, 100, 1500])
-def test_any_size_gives_the_same_image(
-    side: int, seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path
-) -> None:
-    assert difference(saved(drawn(seven, side), tmp_path / "seven.png"), reference) < 8
+def test_any_size_gives_the_same_image(side: int, seven: Image.Image, off: Callable[..., float]) -> None:
+    assert off(seven.resize((side - side // 10, side))) < 8
 
 
-@pytest.mark.parametrize(
-    ("mode", "suffix"),
-    [
-        ("L", "png"),
-        ("RGB", "png"),
-        ("RGBA", "png"),
-        ("LA", "png"),
-        ("P", "png"),
-        ("1", "png"),
-        ("I;16", "png"),
-        ("RGB", "jpg"),
-        ("L", "jpg"),
-        ("CMYK", "jpg"),
-        ("RGB", "bmp"),
-        ("1", "bmp"),
-        ("P", "gif"),
-        ("RGB", "webp"),
-        ("RGB", "ppm"),
-        ("CMYK", "tif"),
-        ("YCbCr", "tif"),
-        ("LAB", "tif"),
-        ("I", "tif"),
-        ("F", "tif"),
-    ],
-)
-def test_any_mode_gives_the_same_image(
-    mode: str, suffix: str, seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path
-) -> None:
-    grey = drawn(seven)
+MODES = {
+    "png": ("L", "RGB", "RGBA", "LA", "P", "1", "I;16"),
+    "jpg": ("RGB", "L", "CMYK"),
+    "bmp": ("RGB", "1"),
+    "gif": ("P",),
+    "webp": ("RGB",),
+    "ppm": ("RGB",),
+    "tif": ("CMYK", "YCbCr", "LAB", "I", "F"),
+}
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [(suffix, mode) for suffix, modes in MODES.items() for mode in modes])
+def test_any_mode_gives_the_same_image(suffix: str, mode: str, seven: Image.Image, off: Callable[..., float]) -> None:
     if mode == "I;16":
-        image = Image.fromarray(np.asarray(grey, np.uint16) * 16)  # the 12 bits of a scanner
+        image = Image.fromarray(np.asarray(seven, np.uint16) * 16)  # the 12 bits of a scanner
     elif mode == "F":
-        image = Image.fromarray(np.asarray(grey, np.float32) - 1000)
+        image = Image.fromarray(np.asarray(seven, np.float32) - 1000)
     elif mode == "LAB":
         rgb, lab_profile = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-        lab = ImageCms.profileToProfile(grey.convert("RGB"), rgb, lab_profile, outputMode="LAB")
+        lab = ImageCms.profileToProfile(seven.convert("RGB"), rgb, lab_profile, outputMode="LAB")
         assert lab is not None
         image = lab
     else:
-        image = grey.convert(mode)
-    assert difference(saved(image, tmp_path / f"seven.{suffix}"), reference) < 4
+        image = seven.convert(mode)
+    assert off(image, suffix) < 4
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", TURNED)
 def test_a_picture_stored_on_its_side_is_read_upright(
-    orientation: int, suffix: str, seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path
+    orientation: int, suffix: str, seven: Image.Image, off: Callable[..., float]
 ) -> None:
-    stored = drawn(seven).transpose(TURNED[orientation])
+    stored = seven.transpose(TURNED[orientation])
     exif = stored.getexif()
     exif[ORIENTATION] = orientation
-    assert difference(saved(stored, tmp_path / f"seven.{suffix}", exif=exif), reference) < 4
+    assert off(stored, suffix, exif=exif) < 4
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_damaged_exif_data_harm_no_picture(
-    suffix: str, seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path
-) -> None:
-    assert difference(saved(drawn(seven), tmp_path / f"seven.{suffix}", exif=b"Exif\0\0damaged"), reference) < 4
+def test_damaged_exif_data_harm_no_picture(suffix: str, seven: Image.Image, off: Callable[..., float]) -> None:
+    assert off(seven, suffix, exif=b"Exif\0\0damaged") < 4
 
 
 @pytest.mark.parametrize("pen", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
 def test_a_digit_on_nothing_is_seen_whatever_its_colour(
-    pen: tuple[int, int, int], seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path
+    pen: tuple[int, int, int], seven: Image.Image, off: Callable[..., float]
 ) -> None:
-    opacity = 255 - np.asarray(drawn(seven))
-    pixels = np.dstack([np.broadcast_to(np.array(pen, np.uint8), (*opacity.shape, 3)), opacity])
-    assert difference(saved(Image.fromarray(pixels), tmp_path / "seven.png"), reference) < 2
+    opacity = 255 - np.asarray(seven)
+    page = np.broadcast_to(np.array(pen, np.uint8), (*opacity.shape, 3))
+    assert off(Image.fromarray(np.dstack([page, opacity]))) < 2
 
 
 @pytest.mark.parametrize("dark_page", [False, True])
-def test_transparent_corners_are_no_ink(
-    dark_page: bool, seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path
-) -> None:
-    page = np.asarray(drawn(seven))
+def test_transparent_corners_are_no_ink(dark_page: bool, seven: Image.Image, off: Callable[..., float]) -> None:
+    page = np.asarray(seven)
     pixels = np.dstack([255 - page if dark_page else page] * 3 + [np.full_like(page, 255)])
     pixels[:20, :20] = 0
     pixels[-20:, -20:] = 0
-    assert difference(saved(Image.fromarray(pixels), tmp_path / "seven.png"), reference) < 2
+    assert off(Image.fromarray(pixels)) < 2
 
 
-def test_of_an_animation_the_first_frame_is_read(seven: NDArray[np.uint8], reference: Prepared, tmp_path: Path) -> None:
-    frames = [drawn(seven).convert("P"), Image.new("P", (252, 280))]
-    frames[0].save(tmp_path / "seven.gif", save_all=True, append_images=frames[1:])
-    picture = read_picture(tmp_path / "seven.gif")
-    assert picture.frames == 2
-    assert difference(prepare(picture.colours), reference) < 2
+def test_of_an_animation_the_first_frame_is_read(seven: Image.Image, off: Callable[..., float], tmp_path: Path) -> None:
+    assert off(seven.convert("P"), "gif", save_all=True, append_images=[Image.new("P", (252, 280))]) < 2
+    assert read_picture(tmp_path / "seven.gif").frames == 2
 
 
-def test_a_thumbnail_is_small_and_in_colour(seven: NDArray[np.uint8], tmp_path: Path) -> None:
-    drawn(seven, 1000).save(tmp_path / "seven.png")
+def test_a_thumbnail_is_small_and_in_colour(seven: Image.Image, tmp_path: Path) -> None:
+    seven.save(tmp_path / "seven.png")
     small = thumbnail(read_picture(tmp_path / "seven.png"), 100)
     assert small.shape == (100, 90, 3)
     assert small.dtype == np.uint8
@@ -314,22 +290,21 @@ def uneven_page() -> NDArray[np.float64]:
     return np.asarray(0.9 - 0.2 * x + 0.1 * y - 0.1 * (x * x + y * y))
 
 
-@pytest.mark.parametrize(
-    "levels",
-    [
-        np.ones((300, 300)),
-        np.zeros((50, 80)),
-        np.full((1, 1), 0.5),
-        np.linspace(0.2, 0.9, 300)[:, np.newaxis] * np.ones((1, 200)),
-        uneven_page(),
-        0.6 + np.random.default_rng(1).normal(0, 0.1, (300, 200)).clip(-0.4, 0.4),
-        (np.random.default_rng(2).random((300, 300)) < 0.05).astype(float),
-    ],
-    ids=["white", "black", "one pixel", "slope", "uneven light", "noise", "specks"],
-)
-def test_an_empty_page_is_refused(levels: NDArray[np.float64]) -> None:
-    with pytest.raises(PictureError, match=NOTHING):
-        prepare(colours(levels))
+EMPTY = {
+    "white": np.ones((300, 300)),
+    "black": np.zeros((50, 80)),
+    "one pixel": np.full((1, 1), 0.5),
+    "slope": np.linspace(0.2, 0.9, 300)[:, np.newaxis] * np.ones((1, 200)),
+    "uneven light": uneven_page(),
+    "noise": 0.6 + random(1).normal(0, 0.1, (300, 200)).clip(-0.4, 0.4),
+    "specks": (random(2).random((300, 300)) < 0.05).astype(float),
+}
+
+
+@pytest.mark.parametrize("page", EMPTY)
+def test_an_empty_page_is_refused(page: str) -> None:
+    with pytest.raises(PictureError, match="nothing is drawn"):
+        prepare(colours(EMPTY[page]))
 
 
 def test_a_dot_is_too_small_to_be_a_glyph() -> None:
@@ -350,45 +325,18 @@ def test_whatever_the_pixels_there_is_an_image_or_a_reason(pixels: Floats) -> No
     assert image.dtype == np.uint8
 
 
-def png(width: int, height: int) -> bytes:
-    """A PNG that announces so many pixels and has none."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize("side", [9_500, 20_000, 2_000_000])
 def test_a_bomb_is_refused_before_it_goes_off(side: int, tmp_path: Path) -> None:
-    path = tmp_path / "bomb.png"
-    path.write_bytes(png(side, side))
-    started = time.perf_counter()
-    with pytest.raises(PictureError, match="more than 89,478,485 pixels"):
-        read_picture(path)
-    assert time.perf_counter() - started < 1
-
-
-def test_the_limit_that_is_named_is_pillows() -> None:
     assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
+    path = tmp_path / "bomb.png"
+    size = struct.pack(">II", side, side)
+    path.write_bytes(resealed(picture("PNG"), lambda png: png[:16] + size + png[24:]))
+    with growing_by_at_most(MAX_PIXELS // 2), pytest.raises(PictureError, match="more than 89,478,485 pixels"):
+        read_picture(path)
 
 
 BYTES_A_PIXEL = 4  # that Pillow's decoded picture has
 MOST_BESIDE = 100 * 2**20  # bytes for what the picture is reduced to, and its colours as floats
-PEAK = """
-import sys
-from pathlib import Path
-from glyphline.predict.read import read_picture
-
-def peak():
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
-
-before = peak()
-read_picture(Path(sys.argv[1]))
-print(peak() - before)
-"""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory a process had at most")
@@ -397,16 +345,14 @@ def test_a_large_picture_takes_no_more_memory_than_its_pixels_need(mode: str, tm
     path, side = tmp_path / "large.tif", 5000
     Image.new(mode, (side, side)).save(path, compression="tiff_deflate")
     assert path.stat().st_size < 2**18
-    command = [sys.executable, "-c", PEAK, str(path)]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert int(result.stdout) < BYTES_A_PIXEL * side * side + MOST_BESIDE
+    with growing_by_at_most(BYTES_A_PIXEL * side * side + MOST_BESIDE):
+        read_picture(path)
 
 
-@pytest.mark.parametrize(("width", "height"), [(3000, 2100), (2100, 3000), (9000, 700)])
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "F"])
-def test_a_large_picture_is_reduced_as_pillow_reduces_it_at_once(
-    mode: str, width: int, height: int, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("mode", "width", "height"), [("L", 3000, 2100), ("RGB", 2100, 3000), ("RGBA", 9000, 700), ("F", 3000, 2100)]
+)
+def test_a_large_picture_is_reduced_as_pillow_does_at_once(mode: str, width: int, height: int, tmp_path: Path) -> None:
     grey = Image.radial_gradient("L").resize((width, height), Image.Resampling.NEAREST)
     page = grey if mode in "LF" else Image.merge("RGB", (grey, ImageOps.invert(grey), grey))
     page.convert(mode).save(tmp_path / "large.tif")
@@ -423,9 +369,9 @@ def test_the_largest_floating_point_numbers_are_still_colours(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "tif", "webp"])
-def test_a_truncated_picture_is_refused(suffix: str, seven: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_a_truncated_picture_is_refused(suffix: str, seven: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / f"seven.{suffix}"
-    drawn(seven).save(path)
+    seven.save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(PictureError, match="damaged or cut short"):
         read_picture(path)
@@ -442,44 +388,10 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path) -> None:
         ("missing.png", "no such file"),
         (".", "directory"),
         ("pipe.png", "not an ordinary file"),
+        ("/dev/zero", "not an ordinary file"),
         ("loop.png", "cannot be read"),
         ("\0", "cannot be read"),
         ("a" * 300, "cannot be read"),
     ):
         with pytest.raises(PictureError, match=reason):
             read_picture(tmp_path / name)
-    with pytest.raises(PictureError, match="not an ordinary file"):
-        read_picture(Path("/dev/zero"))
-
-
-@given(kind=st.sampled_from(PICTURE_KINDS), kept=st.integers(0, 60), rest=st.binary(max_size=200))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_random_bytes_are_read_or_refused(
-    kind: str, kept: int, rest: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # so that a random size costs no second
-    path = tmp_path / "random"
-    path.write_bytes(picture(kind)[:kept] + rest)
-    read_or_refused(path)
-
-
-@given(
-    kind=st.sampled_from(PICTURE_KINDS),
-    errors=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8),
-)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_picture_with_wrong_bytes_is_read_or_refused(
-    kind: str, errors: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
-    content = bytearray(picture(kind))
-    for position, value in errors:
-        content[position % len(content)] = value
-    path = tmp_path / "wrong"
-    path.write_bytes(content)
-    read_or_refused(path)
-
-
-def read_or_refused(path: Path) -> None:
-    with contextlib.suppress(PictureError):
-        prepare(read_picture(path).colours)

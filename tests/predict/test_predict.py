@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from glyphline import paths
@@ -24,8 +19,8 @@ from glyphline.model import inference, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from glyphline.predict.command import class_names
-from tests.conftest import REPOSITORY, Labelled, Write
-from tests.predict.test_pictures import drawn, png
+from tests.conftest import REPOSITORY, Capture, Labelled, Write, python
+from tests.predict.test_pictures import drawn
 
 KANA = ["あ", "い", "う", "え", "お", "か", "き", "く", "け", "こ"]
 
@@ -60,31 +55,25 @@ def pictures(digits: Labelled, world: Path) -> list[str]:
     return files
 
 
-def lines(text: str) -> list[str]:
-    return text.splitlines()
-
-
 # What comes out
 
 
-def test_each_picture_gets_a_line_with_class_confidence_and_runner_up(
-    model: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_line_has_class_confidence_and_runner_up(model: Path, pictures: list[str], capsys: Capture) -> None:
     assert main(["predict", *pictures]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert len(lines(out)) == 10
-    assert len({line.index("%") for line in lines(out)}) == 1, "the columns are not aligned"
-    for file, line in zip(pictures, lines(out), strict=True):
+    assert len(out.splitlines()) == 10
+    assert len({line.index("%") for line in out.splitlines()}) == 1, "the columns are not aligned"
+    for file, line in zip(pictures, out.splitlines(), strict=True):
         words = line.split()
         assert words[0] == file
         assert 50 < float(words[2]) <= 100 or float(words[2]) > float(words[6])
         assert words[3:5] == ["%", "(then"]
-    assert sum(line.split()[1] == file[0] for file, line in zip(pictures, lines(out), strict=True)) >= 9
+    assert sum(line.split()[1] == file[0] for file, line in zip(pictures, out.splitlines(), strict=True)) >= 9
 
 
 def test_digits_that_people_drew_are_recognised_as_well_as_mnists_own(
-    model: Path, digits: Labelled, world: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, digits: Labelled, world: Path, capsys: Capture
 ) -> None:
     chosen = np.arange(0, len(digits[0]), 10)
     for position in chosen:
@@ -97,47 +86,36 @@ def test_digits_that_people_drew_are_recognised_as_well_as_mnists_own(
     assert (own == right).mean() > 0.85
 
 
-def test_json_says_all_of_it(model: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_says_all_of_it(model: Path, pictures: list[str], capsys: Capture) -> None:
     assert main(["predict", "--json", pictures[0], "missing.png"]) == 1
     out, err = capsys.readouterr()
     record = json.loads(out)
     assert record["model"] == "models/small_l2.keras"
     found, missing = record["pictures"]
     assert missing == {"file": "missing.png", "error": "there is no such file"}
-    assert lines(err) == ["missing.png: there is no such file"]
-    assert set(found) == {
-        "file",
-        "class",
-        "confidence_percent",
-        "runner_up",
-        "runner_up_percent",
-        "inverted",
-        "thickened",
-        "box",
-        "frames",
-    }
+    assert err.splitlines() == ["missing.png: there is no such file"]
+    told = {"file", "class", "confidence_percent", "runner_up", "runner_up_percent"}
+    assert set(found) == told | {"inverted", "thickened", "box", "frames"}
     assert found["inverted"] is True
     assert 100 >= found["confidence_percent"] >= found["runner_up_percent"] >= 0
 
 
-def test_show_draws_what_the_network_saw(
-    model: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_draws_what_the_network_saw(model: Path, pictures: list[str], world: Path, capsys: Capture) -> None:
     assert main(["predict", *pictures, "missing.png", "--show", "seen.png"]) == 1
     with Image.open(world / "seen.png") as seen:
         assert seen.width == 990
         assert len(seen.convert("L").getcolors() or []) > 50
-    assert len(lines(capsys.readouterr().out)) == 10
+    assert len(capsys.readouterr().out.splitlines()) == 10
 
 
 @pytest.mark.parametrize("show", ["seen.jpg", "nowhere/seen.png", ".", "0.png"])
 def test_show_never_overwrites_a_picture_and_says_where_it_cannot_write(
-    show: str, model: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
+    show: str, model: Path, pictures: list[str], world: Path, capsys: Capture
 ) -> None:
     before = (world / "0.png").read_bytes()
     assert main(["predict", *pictures, "--show", show]) == 1
     out, err = capsys.readouterr()
-    assert (out, len(lines(err))) == ("", 1)
+    assert (out, len(err.splitlines())) == ("", 1)
     assert (world / "0.png").read_bytes() == before
 
 
@@ -156,29 +134,22 @@ def test_classes_have_the_names_of_the_data_set_or_plain_numbers(world: Path) ->
         assert class_names(model, 10) == numbers
 
 
-def test_a_name_that_no_terminal_shows_is_escaped(
-    model: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
+def test_a_name_or_a_class_that_no_terminal_shows_is_escaped(
+    model: Path, pictures: list[str], world: Path, capsys: Capture
 ) -> None:
+    (world / paths.DATASET_CARD).parent.mkdir(parents=True)
+    (world / paths.DATASET_CARD).write_text(json.dumps({"class_names": [f"\x1b[3{n}m" for n in range(10)]}))
     names = ["two\nlines.png", "\x1b[31mred.png", os.fsdecode(b"\xff.png")]
     for name in names:
         (world / name).write_bytes((world / pictures[0]).read_bytes())
     assert main(["predict", *names, "missing\n.png"]) == 1
     out, err = capsys.readouterr()
-    assert [line.split("  ")[0] for line in lines(out)] == ["two\\nlines.png", "\\x1b[31mred.png", "\\udcff.png"]
-    assert lines(err) == ["missing\\n.png: there is no such file"]
+    assert [line.split("  ")[0] for line in out.splitlines()] == ["two\\nlines.png", "\\x1b[31mred.png", "\\udcff.png"]
+    assert all(r"\x1b[3" in line.split("  ", 1)[1] for line in out.splitlines())
+    assert "\x1b" not in out
+    assert err.splitlines() == ["missing\\n.png: there is no such file"]
     assert main(["predict", "--json", *names]) == 0
     assert [picture["file"] for picture in json.loads(capsys.readouterr().out)["pictures"]] == names
-
-
-def test_a_class_that_no_terminal_shows_is_escaped(
-    model: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (world / paths.DATASET_CARD).parent.mkdir(parents=True)
-    (world / paths.DATASET_CARD).write_text(json.dumps({"class_names": [f"\x1b[3{n}m" for n in range(10)]}))
-    assert main(["predict", *pictures]) == 0
-    out = capsys.readouterr().out
-    assert "\\x1b[3" in out
-    assert "\x1b" not in out
 
 
 # What cannot be classified
@@ -189,17 +160,13 @@ def unreadable(world: Path, pictures: list[str]) -> dict[str, str]:
     """Files that are no pictures, and a word that the sentence about each has."""
     (world / "folder.png").mkdir()
     (world / "notes.png").write_text("seven\n", encoding="utf-8")
-    (world / "empty.png").touch()
     (world / "truncated.png").write_bytes((world / "7.png").read_bytes()[:400])
-    (world / "bomb.png").write_bytes(png(20_000, 20_000))
     os.mkfifo(world / "pipe.png")
     Image.new("L", (300, 200), 255).save(world / "white.png")
     return {
         "folder.png": "directory",
         "notes.png": "not a PNG",
-        "empty.png": "empty",
         "truncated.png": "cut short",
-        "bomb.png": "89,478,485 pixels",
         "pipe.png": "not an ordinary file",
         "white.png": "nothing is drawn",
         "missing.png": "no such file",
@@ -207,13 +174,13 @@ def unreadable(world: Path, pictures: list[str]) -> dict[str, str]:
 
 
 def test_each_bad_file_gets_one_sentence_and_the_others_their_line(
-    model: Path, pictures: list[str], unreadable: dict[str, str], capsys: pytest.CaptureFixture[str]
+    model: Path, pictures: list[str], unreadable: dict[str, str], capsys: Capture
 ) -> None:
     assert main(["predict", pictures[3], *unreadable, pictures[4]]) == 1
     out, err = capsys.readouterr()
-    assert [line.split()[0] for line in lines(out)] == [pictures[3], pictures[4]]
-    assert len(lines(err)) == len(unreadable)
-    for (file, word), sentence in zip(unreadable.items(), lines(err), strict=True):
+    assert [line.split()[0] for line in out.splitlines()] == [pictures[3], pictures[4]]
+    assert len(err.splitlines()) == len(unreadable)
+    for (file, word), sentence in zip(unreadable.items(), err.splitlines(), strict=True):
         assert sentence.startswith(f"{file}: ")
         assert word in sentence
 
@@ -225,48 +192,24 @@ def test_tensorflow_is_only_imported_for_pictures_that_can_be_classified(
         "import sys\nfrom glyphline.cli import main\nstatus = main(sys.argv[1:])\n"
         "assert 'tensorflow' not in sys.modules\nassert 'keras' not in sys.modules\nsys.exit(status)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "predict", *unreadable],
-        cwd=world,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, len(lines(done.stderr))) == (1, "", len(unreadable))
-
-
-@given(files=st.lists(st.binary(max_size=300), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_random_bytes_never_end_in_a_traceback(
-    files: list[bytes], model: Path, world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    names = []
-    for number, content in enumerate(files):
-        (world / f"{number}.bin").write_bytes(content)
-        names.append(f"{number}.bin")
-    status = main(["predict", *names])
-    out, err = capsys.readouterr()
-    assert len(lines(out)) + len(lines(err)) == len(files)
-    assert status == (1 if err else 0)
+    done = python("-c", code, "predict", *unreadable, cwd=world)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", len(unreadable))
 
 
 # Models that are none
 
 
-def refused(model: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def refused(model: Path, pictures: list[str], capsys: Capture) -> str:
     """The one sentence that there is about a model."""
     assert main(["predict", *pictures, "--model", str(model)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert len(lines(err)) == 1
+    assert len(err.splitlines()) == 1
     assert str(model) in err
     return err
 
 
-def test_a_missing_model_says_how_to_train_it(
-    pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_model_says_how_to_train_it(pictures: list[str], world: Path, capsys: Capture) -> None:
     assert "no such model; name another file with --model" in refused(paths.model("convnet"), pictures, capsys)
     (world / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     assert "train it with: dvc repro train@convnet" in refused(paths.model("convnet"), pictures, capsys)
@@ -278,7 +221,7 @@ def test_a_missing_model_says_how_to_train_it(
 
 
 def test_without_a_name_the_model_is_the_one_with_the_best_validation_accuracy(
-    trained: Path, pictures: list[str], write_params: Write, capsys: pytest.CaptureFixture[str]
+    trained: Path, pictures: list[str], write_params: Write, capsys: Capture
 ) -> None:
     write_params(variants={name: {"epochs": 1} for name in ("first", "second", "third")})
     assert main(["predict", *pictures]) == 1
@@ -295,100 +238,44 @@ def test_without_a_name_the_model_is_the_one_with_the_best_validation_accuracy(
     assert chosen == ["models/third.keras", "models/first.keras", "models/second.keras"]
 
 
-def test_what_is_no_keras_file_is_refused(
-    trained: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_keras_file_is_refused(trained: Path, pictures: list[str], world: Path, capsys: Capture) -> None:
     content = trained.read_bytes()
     for name, wrong in (("text", b"a network"), ("empty", b""), ("truncated", content[: len(content) // 2])):
-        path = world / f"{name}.keras"
-        path.write_bytes(wrong)
-        assert "not a .keras file" in refused(path, pictures, capsys)
+        (world / f"{name}.keras").write_bytes(wrong)
     with zipfile.ZipFile(world / "other.keras", "w") as archive:
         archive.writestr("letter.txt", "a zip file, and no network")
-    assert "not a .keras file" in refused(world / "other.keras", pictures, capsys)
     (world / "folder.keras").mkdir()
-    assert "not a .keras file" in refused(world / "folder.keras", pictures, capsys)
     os.mkfifo(world / "pipe.keras")
-    assert "not a .keras file" in refused(world / "pipe.keras", pictures, capsys)
-
-
-def test_a_network_whose_weights_are_damaged_is_refused(
-    trained: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = world / "damaged.keras"
-    rewrite(trained, path, {"model.weights.h5": b"no weights"})
-    assert "Keras cannot load this model" in refused(path, pictures, capsys)
-
-
-def rewrite(source: Path, target: Path, changes: dict[str, bytes]) -> None:
-    """Copy a `.keras` file with some of its members replaced."""
-    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w") as changed:
+    for name in ("text", "empty", "truncated", "other", "folder", "pipe"):
+        assert "not a .keras file" in refused(world / f"{name}.keras", pictures, capsys)
+    with zipfile.ZipFile(trained) as archive, zipfile.ZipFile(world / "damaged.keras", "w") as changed:
         for name in archive.namelist():
-            changed.writestr(name, changes.get(name, archive.read(name)))
+            changed.writestr(name, b"no weights" if name == "model.weights.h5" else archive.read(name))
+    assert "Keras cannot load this model" in refused(world / "damaged.keras", pictures, capsys)
 
 
 @pytest.mark.usefixtures("deterministic")
-def test_a_model_of_another_shape_is_refused(
-    pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_of_another_shape_is_refused(pictures: list[str], world: Path, capsys: Capture) -> None:
     import keras
 
-    def save(name: str, *layers: Any) -> Path:
-        path = world / f"{name}.keras"
-        keras.Sequential(layers).save(path)
-        return path
-
-    dense, flatten = keras.layers.Dense, keras.layers.Flatten
-    colour = save("colour", keras.Input((32, 32, 3)), flatten(), dense(10, activation="softmax"))
-    assert "reads 32 x 32 x 3 numbers, and pictures are prepared as 28 x 28 x 1" in refused(colour, pictures, capsys)
-    logits = save("logits", keras.Input((28, 28, 1)), flatten(), dense(10))
-    assert "does not return probabilities" in refused(logits, pictures, capsys)
-    single = save("single", keras.Input((28, 28, 1)), flatten(), dense(1, activation="sigmoid"))
-    assert "does not return probabilities" in refused(single, pictures, capsys)
-    image = save("image", keras.Input((28, 28, 1)), keras.layers.Conv2D(1, 3))
-    assert "does not return probabilities" in refused(image, pictures, capsys)
-
+    dense, flatten, image = keras.layers.Dense, keras.layers.Flatten, keras.Input((28, 28, 1))
+    path = world / "other.keras"
+    for stack, words in (
+        ([keras.Input((32, 32, 3)), flatten(), dense(10, activation="softmax")], "reads 32 x 32 x 3 numbers, and pict"),
+        ([image, flatten(), dense(10)], "does not return probabilities"),
+        ([image, flatten(), dense(1, activation="sigmoid")], "does not return probabilities"),
+        ([image, keras.layers.Conv2D(1, 3)], "does not return probabilities"),
+    ):
+        keras.Sequential(stack).save(path)
+        assert words in refused(path, pictures, capsys)
     inputs = [keras.Input((28, 28, 1)), keras.Input((28, 28, 1))]
-    keras.Model(inputs, flatten()(inputs[0])).save(world / "two.keras")
-    assert "several inputs" in refused(world / "two.keras", pictures, capsys)
-
-
-@pytest.mark.usefixtures("deterministic")
-def test_code_in_a_model_is_not_run(
-    trained: Path, pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import keras
-
-    marker = world / "was-run"
-    monkeypatch.setenv("MARKER", str(marker))
-
-    def spring(x: Any) -> Any:
-        import os
-        import pathlib
-
-        pathlib.Path(os.environ["MARKER"]).touch()
-        return x
-
-    stack = [keras.Input((28, 28, 1)), keras.layers.Lambda(spring), keras.layers.Flatten()]
-    keras.Sequential([*stack, keras.layers.Dense(10, activation="softmax")]).save(world / "lambda.keras")
-    assert marker.exists(), "the trap does not work"
-    marker.unlink()
-    assert "brings code of its own (a Lambda layer), which is not run" in refused(
-        world / "lambda.keras", pictures, capsys
-    )
-
-    with zipfile.ZipFile(trained) as archive:
-        config = json.loads(archive.read("config.json"))
-    layer = {"module": "os", "class_name": "system", "config": f"touch {marker}", "registered_name": None}
-    config["config"]["layers"].insert(1, layer)
-    rewrite(trained, world / "system.keras", {"config.json": json.dumps(config).encode()})
-    assert "brings code of its own (system of os)" in refused(world / "system.keras", pictures, capsys)
-    assert not marker.exists()
+    keras.Model(inputs, flatten()(inputs[0])).save(path)
+    assert "several inputs" in refused(path, pictures, capsys)
 
 
 @pytest.mark.usefixtures("deterministic")
 def test_keras_own_safe_mode_stands_behind_it(
-    pictures: list[str], world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    pictures: list[str], world: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
 

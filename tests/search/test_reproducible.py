@@ -35,9 +35,7 @@ from tests.search.conftest import (
 COUNT = SEARCH["trials"]
 
 
-def test_two_workers_give_the_bytes_of_one_and_nothing_listens_to_the_network(
-    undisturbed: Path, searchable: World
-) -> None:
+def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2)
     process = start(folder, "stages.tune")
     wait_for(process, "1 of 4 done")
@@ -133,9 +131,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             kill_group(process)
 
 
-def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
-    undisturbed: Path, searchable: World, cluster: Cluster
-) -> None:
+def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searchable: World, cluster: Cluster) -> None:
     environment, _, (_, doomed) = cluster
     folder = searchable()
     process = start(folder, "stages.tune", **environment)

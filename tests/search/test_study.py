@@ -157,9 +157,7 @@ def test_what_a_trial_depends_on_begins_a_new_study() -> None:
 
 
 @pytest.mark.parametrize("package", ["keras", "numpy", "optuna", "tensorflow"])
-def test_another_version_of_what_decides_a_trial_begins_a_new_study(
-    package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_of_what_decides_begins_a_new_study(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = versions()
     monkeypatch.setattr(cluster, "version", lambda name: "0.1" if name == package else version(name))
     assert digest(search(), 1, "data", versions()) != digest(search(), 1, "data", before)

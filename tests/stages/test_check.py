@@ -23,9 +23,7 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones(write_params: Write,
     assert not (world / "data").exists()
 
 
-def test_a_mistake_in_the_record_of_the_data_set_is_refused_and_in_another_s_is_not(
-    write_params: Write, world: Path
-) -> None:
+def test_a_mistake_in_the_record_is_refused_and_in_another_s_is_not(write_params: Write, world: Path) -> None:
     write_params(dataset="k49")
     with (world / "datasets/k49.yaml").open("a", encoding="utf-8") as record:
         record.write("speed: 11\n")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,35 +17,17 @@ from glyphline.model import inference
 from glyphline.model.training import Examples
 from stages import preprocess, train
 from tests.conftest import REPOSITORY, Labelled, Write
+from tests.pipeline.conftest import Clone
 
 # Everything that draws at random or is saved as a shared object: dropout of both kinds, and a penalty.
-RESTLESS = {
-    "filters": [4, 4],
-    "convolution_dropout": 0.25,
-    "first_convolution_l2": 0.01,
-    "dense": [8],
-    "dense_dropout": 0.5,
-    "batch_size": 32,
-    "epochs": 2,
-    "early_stopping": 5,
-}
+RESTLESS: dict[str, Any] = {"filters": [4, 4], "convolution_dropout": 0.25, "first_convolution_l2": 0.01}
+RESTLESS |= {"dense": [8], "dense_dropout": 0.5, "batch_size": 32, "epochs": 2, "early_stopping": 5}
 # What a network may have besides.
-MODERN = {
-    "space_to_depth": 2,
-    "filters": [4, 4],
-    "pooling": [2],
-    "batch_normalization": True,
-    "dense": [8],
-    "optimizer": "adamw",
-    "schedule": "cosine",
-    "warmup": 0.2,
-    "weight_decay": 0.1,
-    "label_smoothing": 0.1,
-    "augmentation": {"shift": 2.0, "rotation": 10.0},
-    "precision": "bfloat16",
-    "batch_size": 32,
-    "epochs": 2,
-}
+MODERN: dict[str, Any] = {"space_to_depth": 2, "filters": [4, 4], "pooling": [2], "batch_normalization": True}
+MODERN |= {"dense": [8], "optimizer": "adamw", "schedule": "cosine", "warmup": 0.2, "weight_decay": 0.1}
+MODERN |= {"label_smoothing": 0.1, "augmentation": {"shift": 2.0, "rotation": 10.0}, "precision": "bfloat16"}
+MODERN |= {"batch_size": 32, "epochs": 2}
+Runs = list[tuple[Path, str]]
 WRITTEN = ["data/layers/net.csv", "metrics/history/net.csv", "metrics/train/net.json", "models/net.keras"]
 
 
@@ -60,59 +40,51 @@ def prepare(folder: Path, digits: Labelled) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> list[tuple[Path, str, str]]:
-    """The stage run twice, at once, in processes and folders of their own: folder, standard output and error."""
+def runs(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Runs:
+    """The stage run twice, at once, in processes and folders of their own: the folder, and all that it printed."""
     processes = []
+    params = {"seed": 7, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.25}}
     for number in (1, 2):
         folder = tmp_path_factory.mktemp(f"run{number}")
         prepare(folder, digits)
-        params = {
-            "seed": 7,
-            "dataset": "mnist-5k",
-            "preprocess": {"validation_fraction": 0.25},
-            "variants": {"net": RESTLESS},
-        }
-        (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
-        environment = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONHASHSEED": str(number)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stages.train", "net"],
-            cwd=folder,
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        (folder / "params.yaml").write_text(json.dumps(params | {"variants": {"net": RESTLESS}}), encoding="utf-8")
+        command = (sys.executable, "-m", "stages.train", "net")
+        process = Clone(folder).start(*command, PYTHONPATH=str(REPOSITORY), PYTHONHASHSEED=str(number))
         processes.append((folder, process))
-    finished = [(folder, *process.communicate(), process.returncode) for folder, process in processes]
-    for _, _, error, code in finished:
-        assert code == 0, error
-    return [(folder, output, error) for folder, output, error, _ in finished]
+    finished = [(folder, process.communicate()[0], process.returncode) for folder, process in processes]
+    for _, output, code in finished:
+        assert code == 0, output
+    return [(folder, output) for folder, output, _ in finished]
 
 
-def test_two_processes_with_the_same_seed_write_the_same_bytes(runs: list[tuple[Path, str, str]]) -> None:
-    (first, *_), (second, *_) = runs
+@pytest.fixture
+def write(world: Path, digits: Labelled, write_params: Write) -> Write:
+    """Writes params.yaml where the stage can run: the world has the same images as `runs`."""
+    prepare(world, digits)
+    return write_params
+
+
+def test_two_processes_with_the_same_seed_write_the_same_bytes(runs: Runs) -> None:
+    (first, _), (second, _) = runs
     for path in WRITTEN:
         assert (first / path).read_bytes() == (second / path).read_bytes(), path
 
 
-def test_the_stage_writes_what_dvc_yaml_declares_and_nothing_else(runs: list[tuple[Path, str, str]]) -> None:
-    folder, *_ = runs[0]
+def test_the_stage_writes_what_dvc_yaml_declares_and_a_record_of_the_run(runs: Runs) -> None:
+    folder, _ = runs[0]
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {path for path in found if not path.startswith("data/prepared/")} == {
-        "params.yaml",
-        "runs/train@net.json",
-        *WRITTEN,
-    }
+    own = {"params.yaml", "runs/train@net.json", *WRITTEN}
+    assert {path for path in found if not path.startswith("data/prepared/")} == own
+    assert json.loads((folder / "runs/train@net.json").read_text(encoding="utf-8"))["stage"] == "train@net"
 
 
-def test_the_stage_prints_a_line_an_epoch_and_nothing_of_tensorflow_s(runs: list[tuple[Path, str, str]]) -> None:
-    for _, output, error in runs:
+def test_the_stage_prints_a_line_an_epoch_and_nothing_of_tensorflow_s(runs: Runs) -> None:
+    for _, output in runs:
         assert [line.split(":")[0] for line in output.splitlines()] == ["epoch 1/2", "epoch 2/2"]
-        assert error == ""
 
 
-def test_the_metrics_are_those_of_the_history_and_the_table_of_layers(runs: list[tuple[Path, str, str]]) -> None:
-    folder, *_ = runs[0]
+def test_the_metrics_are_those_of_the_history_and_the_table_of_layers(runs: Runs) -> None:
+    folder, _ = runs[0]
     metrics = json.loads((folder / "metrics/train/net.json").read_text(encoding="utf-8"))
     history = pd.read_csv(folder / "metrics/history/net.csv")
     layers = pd.read_csv(folder / "data/layers/net.csv")
@@ -128,14 +100,8 @@ def test_the_metrics_are_those_of_the_history_and_the_table_of_layers(runs: list
     assert metrics["multiply_adds"] == 26 * 26 * 9 * 4 + 11 * 11 * 9 * 4 * 4 + 5 * 5 * 4 * 8 + 8 * 10
 
 
-def test_the_record_names_the_variant(runs: list[tuple[Path, str, str]]) -> None:
-    folder, *_ = runs[0]
-    record = json.loads((folder / "runs/train@net.json").read_text(encoding="utf-8"))
-    assert record["stage"] == "train@net"
-
-
-def test_the_saved_network_is_the_one_that_the_metrics_are_about(runs: list[tuple[Path, str, str]]) -> None:
-    folder, *_ = runs[0]
+def test_the_saved_network_is_the_one_that_the_metrics_are_about(runs: Runs) -> None:
+    folder, _ = runs[0]
     metrics = json.loads((folder / "metrics/train/net.json").read_text(encoding="utf-8"))
     validation = Examples.load(folder / "data/prepared/validation")
     probabilities = inference.apply(inference.load(folder / "models/net.keras"), np.array(validation.images))
@@ -143,24 +109,17 @@ def test_the_saved_network_is_the_one_that_the_metrics_are_about(runs: list[tupl
     assert metrics["validation"]["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_a_variant_does_not_depend_on_which_others_there_are(
-    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
-) -> None:
-    folder, *_ = runs[0]
-    shutil.copytree(folder / "data/prepared", world / "data/prepared")
-    write_params(variants={"net": RESTLESS, "other": {"epochs": 1}})
+def test_a_variant_does_not_depend_on_which_others_there_are(runs: Runs, world: Path, write: Write) -> None:
+    folder, _ = runs[0]
+    write(variants={"net": RESTLESS, "other": {"epochs": 1}})
     train.main("net")
     assert not (world / "models/other.keras").exists()
     history, expected = (pd.read_csv(where / "metrics/history/net.csv") for where in (world, folder))
     np.testing.assert_allclose(history, expected, atol=1e-6)
 
 
-def test_training_that_goes_astray_is_one_sentence_with_the_key_to_change(
-    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
-) -> None:
-    folder, *_ = runs[0]
-    shutil.copytree(folder / "data/prepared", world / "data/prepared")
-    write_params(variants={"wild": {"dense": [8], "optimizer": "sgd", "learning_rate": 1e38, "epochs": 2}})
+def test_training_that_goes_astray_is_one_sentence_with_the_key_to_change(world: Path, write: Write) -> None:
+    write(variants={"wild": {"dense": [8], "optimizer": "sgd", "learning_rate": 1e38, "epochs": 2}})
     with pytest.raises(GlyphlineError) as caught:
         train.main("wild")
     assert str(caught.value).startswith("params.yaml: variants.wild.learning_rate: ")
@@ -177,18 +136,14 @@ def test_an_unknown_variant_is_one_sentence_with_the_known_ones(world: Path, wri
     assert not (world / "models").exists()
 
 
-def test_seeds_train_a_network_each_and_each_is_the_network_of_its_seed(
-    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
-) -> None:
-    folder, *_ = runs[0]
-    shutil.copytree(folder / "data/prepared", world / "data/prepared")
+def test_seeds_train_a_network_each_and_each_is_the_network_of_its_seed(world: Path, write: Write) -> None:
     network, further = world / "models/small.keras", world / "models/seeds/small"
     small = {"dense": [4], "batch_size": 32, "epochs": 1}
-    write_params(seed=8, variants={"small": small})
+    write(seed=8, variants={"small": small})
     train.main("small")
     assert list(further.iterdir()) == []
     of_seed_8 = network.read_bytes()
-    write_params(seed=7, variants={"small": small | {"seeds": 2}})
+    write(seed=7, variants={"small": small | {"seeds": 2}})
     train.main("small")
     assert {path.name: path.read_bytes() for path in further.iterdir()} == {"8.keras": of_seed_8}
     assert network.read_bytes() != of_seed_8
@@ -196,14 +151,10 @@ def test_seeds_train_a_network_each_and_each_is_the_network_of_its_seed(
     assert metrics["seeds"]["n"] == 2
 
 
-def test_keras_alone_loads_a_network_whatever_layers_it_has_and_goes_on_training(
-    runs: list[tuple[Path, str, str]], world: Path, write_params: Write
-) -> None:
+def test_keras_alone_loads_a_network_whatever_layers_it_has_and_goes_on_training(world: Path, write: Write) -> None:
     import keras
 
-    folder, *_ = runs[0]
-    shutil.copytree(folder / "data/prepared", world / "data/prepared")
-    write_params(variants={"modern": MODERN})
+    write(variants={"modern": MODERN})
     train.main("modern")
     inference.check_model(world / "models/modern.keras")  # nothing in it is of Glyphline
     network = keras.saving.load_model(world / "models/modern.keras")
