@@ -26,8 +26,8 @@ setup: .venv/ready ## Make .venv with the locked packages
 	  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: setup ## Set up, then bring data, models, metrics, plots and report up to date, and read them all again
-	dvc repro
+repro: setup ## Set up, then bring data, models, metrics, plots and report up to date, JOBS=n trainings at once, and read them all again
+	glyphline repro $${JOBS:+"--jobs=$$JOBS"}
 	python -m glyphline.review.integrity
 
 test: setup ## Set up, then run the tests that take little time each

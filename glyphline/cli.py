@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_predict, _add_review, _add_sweep, _add_runs):
+    for add in (_add_repro, _add_predict, _add_review, _add_sweep, _add_runs):
         add(commands)
     parsed = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -38,6 +38,34 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _add_repro(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "repro",
+        help="bring everything up to date, several trainings at once",
+        description="Run what dvc repro would run, several trainings at once, with the same results. What this machine "
+        "has made before is taken from DVC's cache.",
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings at once; default: one a core, as far as memory allows"
+    )
+    parser.set_defaults(run=_repro)
+
+
+def _repro(arguments: argparse.Namespace) -> int:
+    from glyphline.repro import repro
+
+    changed = repro(arguments.jobs)
+    if changed:
+        print(
+            f"{len(changed)} files differ from the last commit: {', '.join(changed[:3])}, ...\n"
+            "A change of code or parameters does that, and so does another processor than the commit's: it rounds sums "
+            "otherwise, and training makes much of little.\n"
+            "To see whether any result differs by more than noise: glyphline review\n"
+            "To take the commit's files back: git checkout dvc.lock metrics"
+        )
+    return 0
 
 
 def _add_predict(commands: Commands) -> None:

@@ -35,6 +35,9 @@ class Params(BaseModel, extra="forbid", strict=True, frozen=True):
     limit: PositiveInt | None = Field(
         default=None, description="how many training images to use, stratified; null for all"
     )
+    threads: PositiveInt = Field(
+        default=2, description="that each network is trained and judged with; the same bytes on any number of cores"
+    )
     preprocess: Preprocess
     variants: dict[NewVariantName, Variant] = Field(min_length=1)
     search: Search | None = Field(default=None, description="the search that finds the variant `tuned`")

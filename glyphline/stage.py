@@ -44,6 +44,7 @@ def run(name: str, main: Callable[[], dict[str, float] | None]) -> NoReturn:
         (paths.RUNS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         print(f"{name}: {error.filename}: the run record is not written ({error.strerror})", file=sys.stderr)
+    print(f"{name}: {record['seconds']:.1f} s")
     sys.exit(0)
 
 

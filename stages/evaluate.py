@@ -14,6 +14,7 @@ from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import percent, percent_interval
 from glyphline.model import inference
+from glyphline.model.training import make_deterministic
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
 
@@ -26,6 +27,7 @@ def main() -> None:
         print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
     card = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))
     class_names = card["class_names"]
+    make_deterministic(params.seed, params.threads)
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
 

@@ -11,7 +11,7 @@ from glyphline.config import load_params
 from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.model import training
 from glyphline.model.files import save
-from glyphline.model.networks import layer_table
+from glyphline.model.networks import layer_table, precision
 from glyphline.model.training import Examples
 from glyphline.model.variant import Variant
 
@@ -22,6 +22,7 @@ def main(name: str) -> dict[str, float]:
         raise ParamsError(
             f"{paths.PARAMS}: variants.{name}: there is no such variant among {', '.join(params.variants)}"
         )
+    training.make_deterministic(params.seed, params.threads)
     return train_variant(name, params.variants[name], params.seed, where=f"variants.{name}")
 
 
@@ -52,7 +53,8 @@ def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> d
         folder.mkdir(parents=True, exist_ok=True)  # DVC wants that of further seeds even where there are none
     layers.to_csv(paths.layers(name), index=False)
     history.round(training.DIGITS).to_csv(paths.history(name), index=False)
-    metrics = summaries[0] | {key: int(layers[key].sum()) for key in ("parameters", "multiply_adds")}
+    costs = {key: int(layers[key].sum()) for key in ("parameters", "multiply_adds")}
+    metrics = summaries[0] | costs | {"precision": precision(variant)}
     if variant.seeds > 1:
         metrics["seeds"] = training.over_seeds(summaries)
     paths.train_metrics(name).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

@@ -47,18 +47,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the work: neither does what the other has done, and neither waits for the other.
 
     The tests of a file that share a fixture of its module stay in one process. The first file that needs the finished
-    pipeline comes first of all, and the others that need it come last: one process builds it, the other goes on.
+    pipeline comes first of all, and the others that need it come in the middle: one process builds it, the other goes
+    on, and at the end there are short tests to share.
     """
     first: Path | None = None
     place: dict[pytest.Item, int] = {}
-    for item in items:
+    for number, item in enumerate(items):
         assert isinstance(item, pytest.Function)
         fixtures = item._fixtureinfo.name2fixturedefs
         if any(each.scope == "module" for found in fixtures.values() for each in found):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
         if "finished" in fixtures:
             first = first or item.path
-        place[item] = 1 if "finished" not in fixtures else 0 if item.path == first else 2
+            place[item] = 0 if item.path == first else 2
+        else:
+            place[item] = 1 if number < len(items) / 2 else 3
     items.sort(key=lambda item: place[item])
 
 

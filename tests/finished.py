@@ -153,6 +153,7 @@ def _write_training(name: str) -> None:
         "epochs": 3,
         "parameters": parameters,
         "multiply_adds": 2 * parameters,
+        "precision": "float32",
     }
     paths.train_metrics(name).write_text(json.dumps(metrics), encoding="utf-8")
     paths.history(name).write_text(

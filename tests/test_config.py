@@ -126,7 +126,7 @@ def test_the_repository_runs_on_the_bundled_digits_with_the_seed_of_its_referenc
         ("[8]", "[8]\n    warmup: 0.1", "variants.mlp", "warmup belongs to a schedule of cosine"),
         ("[8]", "[8]\n    weight_decay: -0.1", "variants.mlp.weight_decay", "greater than or equal to 0"),
         ("[8]", "[8]\n    label_smoothing: 1", "variants.mlp.label_smoothing", "less than 1"),
-        ("[8]", "[8]\n    precision: float16", "variants.mlp.precision", "'float32' or 'bfloat16'"),
+        ("[8]", "[8]\n    precision: float16", "variants.mlp.precision", "'auto', 'float32' or 'bfloat16'"),
         ("[8]", "[8]\n    seeds: 0", "variants.mlp.seeds", "greater than or equal to 1"),
         ("[8]", "[8]\n    augmentation: {shift: 15}", "variants.mlp.augmentation.shift", "less than or equal to 14"),
         ("[8]", "[8]\n    augmentation: {turn: 5}", "variants.mlp.augmentation.turn", "known here: shift, rotation"),

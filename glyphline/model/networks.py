@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
 from glyphline.model import kernels
+from glyphline.model.processor import computes_in_bfloat16
 from glyphline.model.variant import Variant
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
     """
     import keras
 
-    policy = "mixed_bfloat16" if variant.precision == "bfloat16" else "float32"
+    policy = "mixed_bfloat16" if precision(variant) == "bfloat16" else "float32"
     network = keras.Sequential(
         [
             keras.Input(input_shape, name="image"),
@@ -59,6 +60,13 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
         steps_per_execution=STEPS_PER_EXECUTION if variant.filters else DENSE_STEPS_PER_EXECUTION,
     )
     return kernels.fuse(network)
+
+
+def precision(variant: Variant) -> Literal["float32", "bfloat16"]:
+    """What a variant's network computes in on this machine."""
+    if variant.precision == "auto":
+        return "bfloat16" if computes_in_bfloat16() else "float32"
+    return variant.precision
 
 
 def _optimizer(variant: Variant, steps: int) -> keras.optimizers.Optimizer:

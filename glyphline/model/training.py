@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +77,9 @@ def make_deterministic(seed: int, threads: int | None = None) -> None:
         import tensorflow as tf
 
         if threads is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
+            with suppress(RuntimeError):  # it has started
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+                tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.list_logical_devices()
     tf.get_logger().setLevel("ERROR")  # not the advice about retracing: every variant is a function of its own
     keras.utils.clear_session()  # names that Keras makes up count from one again, for every network of a process

@@ -73,8 +73,10 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
         default=0.0, ge=0, lt=1, description="share of each label spread evenly over all classes"
     )
     augmentation: Augmentation = Augmentation()
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of the arithmetic inside the network; its weights are float32"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="float32",
+        description="of the arithmetic inside the network, whose weights are float32; auto is bfloat16 where the "
+        "machine computes in it, else float32",
     )
     batch_size: PositiveInt = 128
     epochs: PositiveInt

@@ -100,7 +100,7 @@ def _variant(name: str, run: Run, ranking: Ranking, scale: Scale) -> VariantRepo
         errors=words.confusions(labels, predicted, class_names),
         hardest=f"{hardest['class']}: {percent(recall, decimals(n))} ({interval}, n = {n:,})",
         splits=_splits(test, train, run.images),
-        parameters=None if known is None else parameters.of_variant(known),
+        parameters=None if known is None else parameters.of_variant(known, train["precision"]),
     )
 
 

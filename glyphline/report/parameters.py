@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
@@ -25,9 +25,12 @@ class Parameter:
     differs: bool
 
 
-def of_variant(variant: Variant) -> list[Parameter]:
-    """The parameters of a variant, those that differ from their default first."""
-    return sorted(_walk(variant), key=lambda parameter: not parameter.differs)
+def of_variant(variant: Variant, precision: str) -> list[Parameter]:
+    """The parameters of a variant, those that differ from their default first. precision: what it was trained in."""
+    found = sorted(_walk(variant), key=lambda parameter: not parameter.differs)
+    if variant.precision == "auto":
+        found = [replace(each, value=f"auto: {precision}") if each.key == "precision" else each for each in found]
+    return found
 
 
 def of_run(params: Params) -> list[Parameter]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -48,3 +50,15 @@ def differing(one: Clone, other: Clone) -> list[str]:
     """The paths in which the results of two repositories are not the same byte for byte."""
     left, right = results(one), results(other)
     return [path for path in sorted(left.keys() | right.keys()) if left.get(path) != right.get(path)]
+
+
+def at_work(clone: Clone) -> list[str]:
+    """The command lines of the processes that run in a clone."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == clone.root and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from tests.guarantees.conftest import differing
+from tests.guarantees.conftest import at_work, differing
 from tests.pipeline.conftest import RUNNING, Clone
 from tests.search.conftest import wait_until
 
@@ -113,18 +113,6 @@ def strike_often(clone: Clone, stage: str, *, after: str, within: float, times: 
         if killed == times:
             return
     pytest.fail(f"{stage} was killed {killed} times, and {times} were wanted")
-
-
-def at_work(clone: Clone) -> list[str]:
-    """The command lines of the processes that run in a clone."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(process.cwd()) == clone.root and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-    return found
 
 
 def obey(clone: Clone, said: str) -> None:

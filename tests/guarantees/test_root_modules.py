@@ -43,7 +43,7 @@ for name in sys.argv[1:]:
 
 def test_each_has_its_test_here() -> None:
     assert {path.stem for path in REPOSITORY.glob("glyphline/*.py")} == {
-        *("__init__", "cli", "config", "errors", "paths", "schema", "stage"),
+        *("__init__", "cli", "config", "errors", "paths", "repro", "schema", "stage"),
     }
     for package in ("glyphline", "stages"):
         assert len((REPOSITORY / package / "__init__.py").read_text(encoding="utf-8").splitlines()) == 1, "a docstring"

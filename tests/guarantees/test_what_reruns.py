@@ -26,6 +26,7 @@ RERUN = {
     "dataset": ("download", "preprocess", *TRAINED),
     "seed": ("preprocess", *TRAINED),
     "limit": ("preprocess", *TRAINED),
+    "threads": ("train@*", "train_tuned", *JUDGED),
     "preprocess.*": ("preprocess", *TRAINED),
     "variants.*": ("train@{variant}", *JUDGED),
     "search.trials": ("tune", "train_tuned", *JUDGED),

@@ -148,12 +148,17 @@ class Wider(Variant, frozen=True):
 
 
 def test_parameters_come_from_the_schema_those_that_differ_first() -> None:
-    shown = parameters.of_variant(Wider(epochs=3, dense=[8], moves=Wider.Moves(shift=2.0)))
+    shown = parameters.of_variant(Wider(epochs=3, dense=[8], moves=Wider.Moves(shift=2.0)), "float32")
     differing = [each for each in shown if each.differs]
     told = [(each.key, each.value, each.default) for each in differing]
     assert told == [("dense", "8", "none"), ("epochs", "3", ""), ("moves.shift", "2.0", "0.0")]
     assert shown[: len(differing)] == differing
     assert "seeds" in [each.key for each in shown]
+
+
+def test_precision_auto_says_what_it_was() -> None:
+    shown = {each.key: each.value for each in parameters.of_variant(Variant(epochs=1, precision="auto"), "bfloat16")}
+    assert shown["precision"] == "auto: bfloat16"
 
 
 def test_variants_are_compared_in_what_they_differ_in() -> None:
@@ -166,7 +171,8 @@ def test_the_settings_are_those_of_all_variants() -> None:
     shown = {"seed": 7, "dataset": "mnist", "preprocess": {"validation_fraction": 0.25}}
     params = parse_params(shown | {"variants": {"thin": {"epochs": 1}}}, "params.yaml")
     settings = {each.key: each.value for each in parameters.of_run(params)}
-    assert settings == {"seed": "7", "dataset": "mnist", "limit": "none", "preprocess.validation_fraction": "0.25"}
+    expected = {"seed": "7", "dataset": "mnist", "limit": "none", "threads": "2"}
+    assert settings == expected | {"preprocess.validation_fraction": "0.25"}
 
 
 @example([[0.0, 0.0, 5e-324]])

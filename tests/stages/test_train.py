@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from glyphline.data.splits import split
@@ -41,15 +42,17 @@ def prepare(folder: Path, digits: Labelled) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Runs:
-    """The stage run twice, at once, in processes and folders of their own: the folder, and all that it printed."""
+    """The stage run twice, on one core and on all: the folder, and all that it printed."""
     processes = []
+    cores = psutil.Process().cpu_affinity()
     params = {"seed": 7, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.25}}
-    for number in (1, 2):
+    for number, allowed in enumerate((cores[:1], cores)):
         folder = tmp_path_factory.mktemp(f"run{number}")
         prepare(folder, digits)
         (folder / "params.yaml").write_text(json.dumps(params | {"variants": {"net": RESTLESS}}), encoding="utf-8")
         command = (sys.executable, "-m", "stages.train", "net")
         process = Clone(folder).start(*command, PYTHONPATH=str(REPOSITORY), PYTHONHASHSEED=str(number))
+        psutil.Process(process.pid).cpu_affinity(allowed)
         processes.append((folder, process))
     finished = [(folder, process.communicate()[0], process.returncode) for folder, process in processes]
     for _, output, code in finished:
@@ -64,7 +67,7 @@ def write(world: Path, digits: Labelled, write_params: Write) -> Write:
     return write_params
 
 
-def test_two_processes_with_the_same_seed_write_the_same_bytes(runs: Runs) -> None:
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_cores(runs: Runs) -> None:
     (first, _), (second, _) = runs
     for path in WRITTEN:
         assert (first / path).read_bytes() == (second / path).read_bytes(), path
@@ -80,7 +83,7 @@ def test_the_stage_writes_what_dvc_yaml_declares_and_a_record_of_the_run(runs: R
 
 def test_the_stage_prints_a_line_an_epoch_and_nothing_of_tensorflow_s(runs: Runs) -> None:
     for _, output in runs:
-        assert [line.split(":")[0] for line in output.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+        assert [line.split(":")[0] for line in output.splitlines()] == ["epoch 1/2", "epoch 2/2", "train@net"]
 
 
 def test_the_metrics_are_those_of_the_history_and_the_table_of_layers(runs: Runs) -> None:
@@ -97,6 +100,7 @@ def test_the_metrics_are_those_of_the_history_and_the_table_of_layers(runs: Runs
     assert list(layers.columns) == ["layer", "output_shape", "parameters", "multiply_adds"]
     assert metrics["parameters"] == layers["parameters"].sum()
     assert metrics["parameters"] == 4 * 10 + 4 * 37 + (5 * 5 * 4 * 8 + 8) + (8 * 10 + 10)
+    assert metrics["precision"] == "float32"
     assert metrics["multiply_adds"] == 26 * 26 * 9 * 4 + 11 * 11 * 9 * 4 * 4 + 5 * 5 * 4 * 8 + 8 * 10
 
 

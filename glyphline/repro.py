@@ -1,0 +1,173 @@
+"""`dvc repro` with several trainings at once, and with what this machine has made before.
+
+DVC runs stages one by one (treeverse/dvc #755), and several of its runs block each other unless each is of one stage
+(#11054). So each training is a run of its stage alone, so many at a time; all else runs as DVC would run it. A training
+has as many threads as ever, so that its bytes are the same however many run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dask.system import CPU_COUNT
+from distributed.system import MEMORY_LIMIT
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from glyphline import paths
+from glyphline.errors import GlyphlineError
+from glyphline.evaluation.numbers import plural
+
+LOCK = Path("dvc.lock")
+FIRST = ("preprocess", "tune")  # all that a training depends on
+TRAININGS = ("train@", "train_tuned")
+# What one training takes: TensorFlow with a network, and the images, which it holds three times for a while.
+TRAINING_BYTES, COPIES_OF_IMAGES = int(1.1 * 2**30), 3
+GRACE_SECONDS = 10  # from asking a process to end to ending it
+AGAIN = "run it again to go on"
+
+
+def repro(jobs: int | None) -> list[str]:
+    """Bring everything in the working directory's repository up to date, so many trainings at once.
+
+    jobs: None for as many as there are cores; fewer run where they would need more memory than there is. A line that a
+    training prints has its name before it. Returns the files of dvc.lock and metrics/ that are not those of the last
+    commit. Raises GlyphlineError, which names it, when a stage fails: the other trainings are finished first. So it
+    does for SIGINT and SIGTERM, when all that was started has ended.
+    """
+    if jobs is not None and jobs < 1:
+        raise GlyphlineError(f"--jobs: expected 1 or more trainings at once, but it is {jobs}")
+    try:
+        asyncio.run(_repro(jobs))
+    except asyncio.CancelledError:
+        raise GlyphlineError(f"interrupted; {AGAIN}") from None
+    command = ["git", "status", "--porcelain", "-z", "--untracked-files=all", "--", str(LOCK), "metrics"]
+    status = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return sorted(entry[3:] for entry in status.split("\0") if entry)
+
+
+def trainings_at_once(jobs: int | None, cores: int, memory: int, images_bytes: int) -> int:
+    """How many trainings to run at once: so many as asked for, or one a core, as far as bytes of memory allow."""
+    fitting = memory // (TRAINING_BYTES + COPIES_OF_IMAGES * images_bytes)
+    return max(1, min(jobs or cores, fitting))
+
+
+async def _repro(jobs: int | None) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    _forget_what_is_elsewhere()
+    await _dvc_repro(*FIRST)
+    names = _stale_trainings()
+    if names:
+        images = paths.PREPARED / "train" / "images.npy"
+        memory = min(MEMORY_LIMIT, psutil.virtual_memory().available)
+        at_once = min(len(names), trainings_at_once(jobs, CPU_COUNT, memory, images.stat().st_size))
+        print(f"{plural(len(names), 'training')}, {at_once} at once: {', '.join(names)}", flush=True)
+        free = asyncio.Semaphore(at_once)
+        codes = await asyncio.gather(*(_train(name, free) for name in names))
+        if failed := [name for name, code in zip(names, codes, strict=True) if code]:
+            raise GlyphlineError(f"{', '.join(failed)}: failed as said above; the other trainings are done; {AGAIN}")
+    await _dvc_repro()
+    _sort_lock()
+
+
+def _forget_what_is_elsewhere() -> None:
+    """Take stages out of dvc.lock whose outputs were made on another machine.
+
+    DVC looks for such outputs in its cache, and when they are not there it runs the stage, though the run cache may
+    have what the same stage gave on this machine. For a stage that is not in dvc.lock DVC does ask the run cache.
+    """
+    with _repository() as repo:
+        elsewhere = {
+            stage.name
+            for stage in repo.index.stages
+            for out in stage.outs
+            if out.use_cache and out.hash_info and out.changed_cache() and out.workspace_status()
+        }
+    _rewrite_lock(lambda stages: {name: entry for name, entry in stages.items() if name not in elsewhere})
+
+
+def _stale_trainings() -> list[str]:
+    """Those that DVC would run, the most expensive first, as far as their last metrics tell; new ones before all."""
+    with _repository() as repo:
+        names = [stage.name for stage in repo.index.stages if stage.name.startswith(TRAININGS)]
+        stale = {target.rpartition(":")[2] for target in repo.status(names)}
+
+    def cost(name: str) -> float:
+        try:
+            metrics = json.loads(paths.train_metrics(name.removeprefix("train@").removeprefix("train_")).read_bytes())
+            return float(metrics["multiply_adds"] * metrics["epochs"] * metrics.get("seeds", {}).get("n", 1))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return float("inf")
+
+    return sorted((name for name in names if name in stale), key=cost, reverse=True)
+
+
+def _repository() -> Repo:
+    try:
+        return Repo()
+    except DvcException as error:
+        raise GlyphlineError(f"{error}; run it in a repository of Glyphline") from None
+
+
+async def _dvc_repro(*stages: str) -> None:
+    if await _ending("dvc", "repro", *stages):
+        raise GlyphlineError(f"dvc repro failed as said above; {AGAIN}")
+
+
+async def _train(name: str, free: asyncio.Semaphore) -> int:
+    async with free:
+        # The lock is waited for: a training that ends while another is recorded would not be recorded itself.
+        return await _ending("dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", name, prefix=f"{name}: ")
+
+
+async def _ending(*command: str, prefix: str = "") -> int:
+    """Run a command and return its exit status. With a prefix, each line that it prints is printed after that."""
+    pipes: dict[str, Any] = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT} if prefix else {}
+    # A process group of its own, to end it with all that it has started.
+    process = await asyncio.create_subprocess_exec(*command, start_new_session=True, limit=2**20, **pipes)
+    try:
+        if process.stdout:
+            async for line in process.stdout:
+                print(f"{prefix}{line.decode(errors='replace')}", end="", flush=True)
+        return await process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGINT)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _sort_lock() -> None:
+    """Give dvc.lock the order of dvc.yaml: DVC adds stages in the order in which they end."""
+    with _repository() as repo:
+        order = [stage.name for stage in repo.index.stages if hasattr(stage, "name")]
+    _rewrite_lock(lambda stages: {name: stages[name] for name in sorted(stages, key=order.index)})
+
+
+def _rewrite_lock(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    yaml = YAML()
+    if not LOCK.is_file():
+        return
+    content = yaml.load(LOCK.read_bytes())
+    stages = change(content["stages"])
+    if list(stages) != list(content["stages"]):
+        content["stages"] = stages
+        partial = LOCK.with_name("dvc.lock.partial")
+        with partial.open("wb") as stream:
+            yaml.dump(content, stream)
+        partial.replace(LOCK)
