@@ -21,7 +21,6 @@ from ruamel.yaml import YAML, YAMLError
 
 from glyphline import paths
 from glyphline.config import load_params
-from glyphline.data.splits import normalise, one_hot
 from glyphline.model import training
 from glyphline.model.inference import apply
 from glyphline.model.training import Examples
@@ -67,9 +66,11 @@ def wrong(variant: Variant, examples: Examples, train: int, seed: int) -> int:
     """How many of the examples after the first `train` a network gets wrong that was trained on those."""
     training.make_deterministic(seed, threads=1)
     parts = (slice(train), slice(train, train + WATCHED), slice(train, None))
-    seen, watched, held_out = (Examples(examples.images[part], examples.labels[part]) for part in parts)
+    seen, watched, held_out = (
+        Examples(examples.images[part], examples.labels[part], examples.class_count) for part in parts
+    )
     probabilities = apply(training.fit(variant, seen, watched, seed).network, held_out.images)
-    return int((probabilities.argmax(axis=1) != held_out.labels.argmax(axis=1)).sum())
+    return int((probabilities.argmax(axis=1) != held_out.labels).sum())
 
 
 def main() -> None:
@@ -94,7 +95,7 @@ def main() -> None:
         )
     for split in arguments.splits:
         positions = order(split, len(labels))
-        examples = Examples(normalise(images[positions]), one_hot(labels[positions], int(labels.max()) + 1))
+        examples = Examples(images[positions], labels[positions], int(labels.max()) + 1)
         count = wrong(variant, examples, arguments.train, arguments.seed)
         judged = len(labels) - arguments.train
         print(f"trained on {split} {arguments.train:,}: {count} of {judged:,} wrong ({count / judged:.3%})", flush=True)

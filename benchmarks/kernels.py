@@ -53,7 +53,7 @@ def measure(variant: Variant, train: Examples, validation: Examples, rounds: int
     """The seconds of each round, by the piece that was left to Keras; None for none."""
     ways = [None, *pieces_of(variant)]
     for without in ways:
-        few = Examples(train.images[:WARM_UP], train.labels[:WARM_UP])
+        few = Examples(train.images[:WARM_UP], train.labels[:WARM_UP], train.class_count)
         seconds(variant.model_copy(update={"epochs": 1}), without, few, few)
     taken: dict[str | None, list[float]] = defaultdict(list)
     for count in range(rounds):

@@ -25,9 +25,9 @@ from ruamel.yaml import YAML
 from scipy.ndimage import gaussian_filter
 
 from glyphline import paths
-from glyphline.data.formats import IMAGES_MAGIC, LABELS_MAGIC, SIDE
 from glyphline.figures.style import kana_font_path
 
+SIDE = 28  # of the images, pixels
 GLYPH_PIXELS = 22  # height of the printed kana
 LARGEST_SHIFT = 3  # pixels
 NOISE = 40  # standard deviation, grey levels
@@ -89,7 +89,7 @@ def _write(path: Path, values: NDArray[np.uint8]) -> None:
     if path.suffix == ".npz":
         np.savez_compressed(path, arr_0=values)
         return
-    magic = IMAGES_MAGIC if values.ndim == 3 else LABELS_MAGIC
+    magic = 0x800 + values.ndim  # of IDX files of bytes
     header = struct.pack(f">{1 + values.ndim}I", magic, *values.shape)
     path.write_bytes(gzip.compress(header + values.tobytes(), compresslevel=1, mtime=0))
 

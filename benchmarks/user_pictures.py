@@ -25,11 +25,10 @@ from PIL import Image
 from scipy import ndimage
 
 from glyphline import paths
-from glyphline.data.formats import SIDE
+from glyphline.data.pictures import read_picture
 from glyphline.errors import PictureError
 from glyphline.model.inference import best_trained, check_model, probabilities
-from glyphline.predict.prepare import prepare
-from glyphline.predict.read import read_picture
+from glyphline.predict.prepare import SIDE, prepare
 
 Floats = NDArray[np.float64]
 Digit = NDArray[np.uint8]  # (28, 28), 0 (background) to 255 (ink)

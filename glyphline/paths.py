@@ -40,6 +40,16 @@ def dataset(name: str) -> Path:
     return DATASETS / f"{name}.yaml"
 
 
+def pack(name: str) -> Path:
+    """The packed images of a data set that a user added."""
+    return DATASETS / f"{name}.npz"
+
+
+def contact_sheet(name: str) -> Path:
+    """Examples of a data set that a user adds, to look at."""
+    return RUNS / f"data-{name}.png"
+
+
 def model(variant: str) -> Path:
     """The trained network of a variant."""
     return MODELS / f"{variant}.keras"

@@ -19,8 +19,9 @@ def main() -> None:
     paths.RAW.mkdir(parents=True, exist_ok=True)
     save_arrays(paths.RAW_TRAIN, images=train[0], labels=train[1])
     save_arrays(paths.RAW_TEST, images=test[0], labels=test[1])
-    described = ("title", "class_names", "leading_metric", "licence", "citation")
+    described = ("title", "class_names", "side", "channels", "leading_metric", "licence", "citation")
     card = {"name": name} | {key: getattr(dataset, key) for key in described}
+    card |= {"pictures": dataset.pictures.model_dump(), "found": dataset.found}
     paths.DATASET_CARD.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{dataset.title}: {len(train[1]):,} training and {len(test[1]):,} test images")
 

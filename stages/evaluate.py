@@ -62,7 +62,7 @@ def main() -> None:
     pd.concat(recalls)[columns].to_csv(paths.PER_CLASS, index=False)
 
 
-def write_predictions(variant: str, labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
+def write_predictions(variant: str, labels: scoring.Labels, probabilities: NDArray[np.float32]) -> None:
     """Write one row for each test image: its number, its class, and the most probable class."""
     paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels, "predicted": probabilities.argmax(axis=1)})

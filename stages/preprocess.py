@@ -1,4 +1,4 @@
-"""Divide the training images into train and validation, and make of each what a network reads.
+"""Divide the training images into train and validation.
 
 The test images stay shut here: evaluate prepares them, with the same functions.
 """
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from glyphline import paths, stage
 from glyphline.config import load_params
 from glyphline.data.arrays import save_array
-from glyphline.data.splits import Indices, normalise, one_hot, split, subset
+from glyphline.data.splits import Indices, Labels, split, subset
 
-CHUNK = 10_000  # images normalised at a time, to keep the peak of memory low
+CHUNK = 10_000  # images written at a time, to keep the peak of memory low
 
 
 def main() -> None:
@@ -30,18 +30,20 @@ def main() -> None:
         print(f"{name}: {len(positions):,} images")
 
 
-def save_split(
-    folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], positions: Indices, class_count: int
-) -> None:
-    """Write images.npy, (n, 28, 28, 1) float32 0-1, and labels.npy, (n, class_count) float32 one-hot."""
+def save_split(folder: Path, images: NDArray[np.uint8], labels: Labels, positions: Indices, class_count: int) -> None:
+    """Write images.npy and labels.npy as they are in data/raw, and classes.npy, (class_count,): images of each class.
+
+    Bytes they stay: a batch at a time is normalised when a network reads it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(positions), *images.shape[1:], 1)}
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(positions), *images.shape[1:])}
     # Not as a memory map: there a full disk is a bus error, which nobody can catch.
     with (folder / "images.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(positions), CHUNK):
-            file.write(normalise(images[positions[start : start + CHUNK]]).tobytes())
-    save_array(folder / "labels.npy", one_hot(labels[positions], class_count))
+            file.write(images[positions[start : start + CHUNK]].tobytes())
+    save_array(folder / "labels.npy", labels[positions])
+    save_array(folder / "classes.npy", np.bincount(labels[positions], minlength=class_count))
 
 
 if __name__ == "__main__":

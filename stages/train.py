@@ -33,6 +33,10 @@ def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> d
     number any more.
     """
     train, validation = (Examples.load(paths.PREPARED / split) for split in ("train", "validation"))
+    try:
+        variant.check_fits(train.image_shape[0])
+    except ValueError as error:
+        raise ParamsError(f"{paths.PARAMS}: {where}: {error}") from None
     summaries, seconds = [], 0.0
     for number, seed in enumerate(training.seeds(first_seed, variant.seeds)):
         if number:

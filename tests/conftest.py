@@ -127,11 +127,11 @@ def bundled() -> tuple[Labelled, Labelled]:
     """The bundled data, 4,000 training and 1,000 test digits. Not to be written to."""
     from glyphline.data.source import read_dataset
 
-    parts = read_dataset("mnist-5k", load_record("mnist-5k"), None, REPOSITORY / "data/downloads")
+    parts: Any = read_dataset("mnist-5k", load_record("mnist-5k"), None, REPOSITORY / "data/downloads")
     for images, labels in parts:
         images.setflags(write=False)
         labels.setflags(write=False)
-    return parts
+    return tuple(parts)
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,10 @@ from PIL import Image
 from ruamel.yaml.error import ReusedAnchorWarning
 
 from glyphline.config import Params, load_params
-from glyphline.data.formats import SIDE, read_images, read_labels
+from glyphline.data.formats import read_images, read_labels
+from glyphline.data.pictures import WORKING_SIDE, read_picture
 from glyphline.errors import FormatError, GlyphlineError, ParamsError, PictureError
-from glyphline.predict.prepare import prepare
-from glyphline.predict.read import WORKING_SIDE, read_picture
+from glyphline.predict.prepare import SIDE, prepare
 
 IMAGES = (np.arange(2 * SIDE * SIDE) % 251 // 64).astype(np.uint8).reshape(2, SIDE, SIDE)  # compresses well
 LABELS = np.array([3, 0, 9, 3, 1], np.uint8)
@@ -115,7 +115,7 @@ def check_data(path: Path, content: bytes) -> bool:
     accepted = False
     for shape in (IMAGES.shape, LABELS.shape):
         try:
-            values = read_images(path, shape[0]) if len(shape) == 3 else read_labels(path, shape[0], CLASSES)
+            values = read_images(path, shape) if len(shape) == 3 else read_labels(path, shape[0], CLASSES)
         except FormatError as error:
             check_refusal(path, error)
             continue

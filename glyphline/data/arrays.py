@@ -14,14 +14,15 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can have
 
 
 def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays of less than 2 GiB each, for np.load, under their names and uncompressed.
+    """Write arrays for np.load, under their names and uncompressed.
 
     As np.savez does, but for the headers of the zip entries: np.savez asks for 64-bit ones, which Python 3.11.4 began
-    to write in another way.
+    to write in another way. Only arrays that need them, from 2 GiB on, get them here.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w") as member:
+            entry, is_large = zipfile.ZipInfo(f"{name}.npy", _EPOCH), array.nbytes + 4096 > zipfile.ZIP64_LIMIT
+            with archive.open(entry, "w", force_zip64=is_large) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 

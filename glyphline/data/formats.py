@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from glyphline.errors import FormatError, quoted
 
-IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
-SIDE = 28
+_KINDS = {0x00000803: "images", 0x00000804: "colour images", LABELS_MAGIC: "labels"}
 _GZIP_MAGIC = b"\x1f\x8b"
 _NPZ_KEY = "arr_0"
 _ENCRYPTED = 0x1  # bit of a zip entry's flags
@@ -30,17 +29,17 @@ _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplem
 _NPY_HEADER_LIMIT = 4096  # bytes; NumPy writes 128 for arrays of these ranks
 
 
-def read_images(path: Path, count: int) -> NDArray[np.uint8]:
-    """Read `count` images: (count, 28, 28) uint8, 0-255.
+def read_images(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read images of this shape, (count, side, side) or (count, side, side, 3): uint8, 0-255.
 
     Raises FormatError where the file is not exactly that; reads no more than that many bytes of it.
     """
-    return _read(path, (count, SIDE, SIDE), IMAGES_MAGIC)
+    return _read(path, shape)
 
 
 def read_labels(path: Path, count: int, class_count: int) -> NDArray[np.uint8]:
     """Read `count` labels: (count,) uint8, 0 to class_count - 1. Raises FormatError as read_images does."""
-    labels = _read(path, (count,), LABELS_MAGIC)
+    labels = _read(path, (count,))
     if labels.size and labels.max() >= class_count:
         raise FormatError(
             f"{path}: label {labels.max()} at position {labels.argmax()} is not one of the {class_count} classes "
@@ -56,11 +55,11 @@ def decompressed(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
 
 
-def _read(path: Path, shape: tuple[int, ...], magic: int) -> NDArray[np.uint8]:
+def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     try:
         if path.suffix == ".npz":
             return _read_npz(path, shape)
-        return _read_idx(path, shape, magic)
+        return _read_idx(path, shape)
     except _DAMAGE as error:
         reason = str(error)
     except OSError as error:
@@ -70,7 +69,8 @@ def _read(path: Path, shape: tuple[int, ...], magic: int) -> NDArray[np.uint8]:
     raise FormatError(f"{path}: the compressed data is damaged or cut short ({_brief(reason)})")
 
 
-def _read_idx(path: Path, shape: tuple[int, ...], expected_magic: int) -> NDArray[np.uint8]:
+def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    expected_magic = 0x800 + len(shape)
     header_bytes = 4 + 4 * len(shape)
     value_count = int(np.prod(shape))
     with decompressed(path) as stream:
@@ -79,10 +79,10 @@ def _read_idx(path: Path, shape: tuple[int, ...], expected_magic: int) -> NDArra
             raise FormatError(f"{path}: {len(header)} bytes are too few for an IDX file")
         (magic,) = struct.unpack(">I", header[:4])
         if magic != expected_magic:
-            kinds = {IMAGES_MAGIC: "images", LABELS_MAGIC: "labels"}
-            hint = f"; this is a file of {kinds[magic]}" if magic in kinds else ""
+            hint = f"; this is a file of {_KINDS[magic]}" if magic in _KINDS else ""
             raise FormatError(
-                f"{path}: IDX magic {magic:#010x} is not that of {kinds[expected_magic]} ({expected_magic:#010x}){hint}"
+                f"{path}: IDX magic {magic:#010x} is not that of {_KINDS[expected_magic]} "
+                f"({expected_magic:#010x}){hint}"
             )
         if len(header) < header_bytes:
             raise FormatError(f"{path}: the IDX header ends after {len(header)} of {header_bytes} bytes")

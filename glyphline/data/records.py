@@ -1,18 +1,21 @@
 """What each data set is: the schema of datasets/<name>.yaml, and its reader.
 
-All hold grey 28x28 images of one glyph each, uint8, 0 (background) to 255 (ink). Images and labels come as IDX (gzipped
-or not) or as npz with the one array `arr_0`.
+All hold square images of one glyph each, uint8. Grey ones are 0 (background) to 255 (ink). Published images and labels
+come as IDX (gzipped or not) or as npz with the one array `arr_0`; a user's own lie in one packed file by the record.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from glyphline import paths
 from glyphline.errors import ParamsError
 from glyphline.schema import parse_yaml, validated
+
+SMALLEST_SIDE, LARGEST_SIDE = 8, 128  # pixels
+MOST_CLASSES = 4000
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -45,26 +48,64 @@ class Bundled(BaseModel, extra="forbid", strict=True, frozen=True):
     test_every: int = Field(ge=2, description="the images at multiples of this number, counted from 1, are test images")
 
 
+class Pack(BaseModel, extra="forbid", strict=True, frozen=True):
+    """datasets/<name>.npz, which `glyphline data add` wrote: {train,test}_{images,labels} (glyphline.data.pack)."""
+
+    digest: str = Field(pattern="^sha256:[0-9a-f]{64}$", description="of the file")
+    train: PositiveInt = Field(description="how many training images")
+    test: PositiveInt = Field(description="how many test images")
+
+
+class Pictures(BaseModel, extra="forbid", strict=True, frozen=True):
+    """How a picture file is made into an image of the data set."""
+
+    how: Literal["centred", "fitted"] = Field(
+        default="centred",
+        description="centred: the glyph is found, cut out and centred as MNIST's makers did. fitted: the whole picture "
+        "is fitted into the image, with its proportions kept",
+    )
+    inverted: bool = Field(default=False, description="fitted: light and dark change places")
+    transposed: bool = Field(default=False, description="fitted: rows and columns change places")
+    values: tuple[float, float] | None = Field(
+        default=None, strict=False, description="fitted: what is black and what is white in grey of more than 8 bits"
+    )
+
+
 class Dataset(BaseModel, extra="forbid", strict=True, frozen=True):
-    """A data set: files from mirrors, or bundled with a package."""
+    """A data set: files from mirrors, bundled with a package, or packed beside its record."""
 
     title: Text
     licence: Text
     citation: Text
-    class_names: list[Text] = Field(min_length=2, max_length=256, description="in the order of the labels, from 0")
+    class_names: list[Text] = Field(
+        min_length=2, max_length=MOST_CLASSES, description="in the order of the labels, from 0"
+    )
+    side: int = Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE, description="of the images, pixels")
+    channels: Literal[1, 3] = Field(description="1: grey; 3: red, green, blue")
     leading_metric: Text = Field(default="accuracy", description="the one that ranks, and that figures put first")
     mirrors: list[Text] = Field(default=[], description="addresses or folders of the files, tried in this order")
     train: Split | None = None
     test: Split | None = None
     bundled: Bundled | None = None
+    pack: Pack | None = None
+    pictures: Pictures = Field(default=Pictures(), description="how predict prepares a picture file")
+    found: dict[str, Any] = Field(default={}, description="what the import counted, inferred and left out")
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Of one image in data/raw: (side, side), or (side, side, 3) in colour."""
+        return (self.side, self.side) if self.channels == 1 else (self.side, self.side, self.channels)
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> Dataset:
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError("two classes have the same name")
         published = [bool(self.mirrors), self.train is not None, self.test is not None]
-        if any(published) if self.bundled else not all(published):
-            raise ValueError("give mirrors, train and test together, or bundled alone")
+        others = [self.bundled is not None, self.pack is not None]
+        if sum(others) > 1 or (any(published) if any(others) else not all(published)):
+            raise ValueError("give mirrors, train and test together, or bundled alone, or pack alone")
+        if len(self.class_names) > 256 and not self.pack:
+            raise ValueError("more than 256 classes need a pack: labels in published files are bytes")
         return self
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from glyphline.errors import DataError
 
 Indices = NDArray[np.intp]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]  # classes, counted from 0; uint16 for more than 256 of them
 
 
 class Preprocess(BaseModel, extra="forbid", strict=True, frozen=True):
@@ -18,22 +19,20 @@ class Preprocess(BaseModel, extra="forbid", strict=True, frozen=True):
 
 
 def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Scale grey levels to the unit interval and add the channel axis.
+    """Scale levels to the unit interval, and give grey images a channel axis.
 
-    images: (n, height, width) uint8, 0-255. Returns (n, height, width, 1) float32, 0-1.
-    Raises ValueError for another dtype or rank.
+    images: (n, height, width) or (n, height, width, 3) uint8, 0-255. Returns (n, height, width, 1 or 3) float32, 0-1.
+    Raises ValueError for another dtype or shape. glyphline.model.training does the same to each batch.
     """
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise ValueError(f"expected (n, height, width) uint8, got {images.shape} {images.dtype}")
-    return np.divide(images[..., np.newaxis], np.float32(255), dtype=np.float32)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise ValueError(
+            f"expected (n, height, width) or (n, height, width, 3) uint8, got {images.shape} {images.dtype}"
+        )
+    channels = images[..., np.newaxis] if images.ndim == 3 else images
+    return np.divide(channels, np.float32(255), dtype=np.float32)
 
 
-def one_hot(labels: NDArray[np.uint8], class_count: int) -> NDArray[np.float32]:
-    """(n,) uint8 labels below class_count to (n, class_count) float32: 1 at the class, 0 elsewhere."""
-    return np.eye(class_count, dtype=np.float32)[labels]
-
-
-def subset(labels: NDArray[np.uint8], limit: int | None, seed: int) -> Indices:
+def subset(labels: Labels, limit: int | None, seed: int) -> Indices:
     """Positions of `limit` examples with the classes in proportion, in ascending order; all of them for None.
 
     Raises DataError when there are not that many, or when there are too few for the number of classes.
@@ -53,7 +52,7 @@ def subset(labels: NDArray[np.uint8], limit: int | None, seed: int) -> Indices:
     return kept
 
 
-def split(labels: NDArray[np.uint8], validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
+def split(labels: Labels, validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Positions of the train and of the validation examples, each in ascending order, classes in proportion.
 
     Raises DataError when there are too few images for the number of classes.
@@ -63,9 +62,7 @@ def split(labels: NDArray[np.uint8], validation_fraction: float, seed: int) -> t
     return _stratified(np.arange(len(labels)), labels, train_count, seed, "preprocess.validation_fraction (or limit)")
 
 
-def _stratified(
-    positions: Indices, labels: NDArray[np.uint8], count: int, seed: int, key: str
-) -> tuple[Indices, Indices]:
+def _stratified(positions: Indices, labels: Labels, count: int, seed: int, key: str) -> tuple[Indices, Indices]:
     """`count` positions and the rest, the classes in proportion in both. `key` is the parameter to blame."""
     from sklearn.model_selection import train_test_split
 

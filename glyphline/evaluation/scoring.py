@@ -15,7 +15,7 @@ from glyphline.evaluation.numbers import DIGITS
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 SMALLEST_PROBABILITY = 1e-7  # as Keras clips probabilities before it takes the logarithm
 
-Labels = NDArray[np.uint8]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
 Probabilities = NDArray[np.float32]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,12 @@ FEW = 16  # classes; more stand in several columns, in smaller pictures
 
 
 @styled
-def examples(images: NDArray[np.uint8], labels: NDArray[np.uint8], class_names: Sequence[str], dataset: str) -> Picture:
+def examples(
+    images: NDArray[np.uint8], labels: NDArray[np.integer[Any]], class_names: Sequence[str], dataset: str
+) -> Picture:
     """A row of examples of each class, spread evenly over the order of the data.
 
-    images: (n, height, width) uint8, 0-255. labels: (n,) uint8.
+    images: (n, height, width) or (n, height, width, 3) uint8, 0-255. labels: (n,).
     """
     blocks = 1 if len(class_names) <= FEW else 3
     tile = 60 / DPI if blocks == 1 else 30 / DPI  # 28 pixels and a frame of 1, enlarged by whole numbers

@@ -39,8 +39,8 @@ BARS = 10  # classes whose probabilities are drawn
 class Seen:
     """One picture.
 
-    picture: (height, width, 3) uint8, small. image: (28, 28) uint8, what the network was shown. probabilities:
-    (classes,) float32.
+    picture: (height, width, 3) uint8, small. image: (side, side) or (side, side, 3) uint8, what the network was
+    shown. probabilities: (classes,) float32.
     """
 
     name: str
@@ -51,17 +51,18 @@ class Seen:
 
 @styled
 def what_the_network_saw(pictures: Sequence[Seen], class_names: Sequence[str], model: str, count: int) -> Picture:
-    """Each picture beside the 28x28 pixels that were made of it and the probabilities of the classes.
+    """Each picture beside the pixels that were made of it and the probabilities of the classes.
 
     Of more than BARS classes, the most probable are drawn. count: how many pictures were classified; those given are
     the first of them.
     """
     rows = -(-len(pictures) // COLUMNS)
+    pixels = "x".join(str(side) for side in pictures[0].image.shape[:2])
     shown = "" if len(pictures) == count else f", the first {len(pictures)} of {count:,} pictures"
     most = "" if len(class_names) <= BARS else f"the {BARS} highest of "
     figure = new_figure(
         f"What {model} saw{shown}",
-        f"Each picture, the 28x28 pixels that the network was shown, and {most}its probabilities.",
+        f"Each picture, the {pixels} pixels that the network was shown, and {most}its probabilities.",
         HEAD + rows * ROW,
     )
     axes = axes_at(figure, 0, 0, WIDTH, HEAD + rows * ROW, bare=True)
@@ -75,7 +76,7 @@ def what_the_network_saw(pictures: Sequence[Seen], class_names: Sequence[str], m
             name = "…" + name[2:]
         write(figure, left, top, name, color=QUIET)
         _draw_image(axes, seen.picture, left, top + 0.15)
-        _draw_image(axes, np.repeat(seen.image[..., np.newaxis], 3, axis=2), left + TILE + GAP, top + 0.15)
+        _draw_image(axes, _in_colour(seen.image), left + TILE + GAP, top + 0.15)
         bars = left + 2 * (TILE + GAP)
         width = left + pitch - 2 * GAP - bars
         _draw_bars(axes, seen.probabilities, class_names, left=bars, width=width, top=top + 0.15)
@@ -83,6 +84,10 @@ def what_the_network_saw(pictures: Sequence[Seen], class_names: Sequence[str], m
     taken = [f"{name} for {class_names[label]} with {percent(probability, 1)}" for name, label, probability in best]
     alt = f"Each picture, the pixels that {model} was shown and its probabilities. It takes {', '.join(taken)}."
     return Picture(figure, f"What {model} saw", alt)
+
+
+def _in_colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2)
 
 
 def _draw_image(axes: Axes, image: NDArray[np.uint8], left: float, top: float) -> None:

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 Arguments = ParamSpec("Arguments")
 
@@ -181,17 +182,23 @@ def widest(texts: Iterable[str], size: float, weight: str = "normal") -> float:
 
 
 def mosaic(axes: Axes, images: NDArray[np.uint8], centres: NDArray[np.float64], side: float) -> None:
-    """Show images on bare axes, in a thin frame each, black on white.
+    """Show images on bare axes, in a thin frame each: grey ones black on white, coloured ones as they are.
 
-    images: (n, height, width) uint8, 0 (paper) to 255 (ink). centres: (n, 2), x and y in inches. side: inches.
+    images: (n, height, width) uint8, 0 (paper) to 255 (ink), or (n, height, width, 3). centres: (n, 2), x and y in
+    inches. side: inches.
     """
     # One picture a pixel fine instead of n axes: forty axes take a second.
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     columns, rows = round((right - left) * DPI), round((bottom - top) * DPI)
-    canvas = np.zeros((rows, columns), np.uint8)
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=30)
+    is_grey = images.ndim == 3
+    canvas = np.full((rows, columns, *images.shape[3:]), 0 if is_grey else 255, np.uint8)
     pixels = max(1, round(side * DPI))
+    if max(images.shape[1:3]) > pixels - 2:  # than the tile has pixels: averaged, so that no line falls out
+        size, box_filter = (pixels - 2, pixels - 2), Image.Resampling.BOX
+        images = np.stack([np.asarray(Image.fromarray(image).resize(size, box_filter)) for image in images])
+    margins = ((0, 0), (1, 1), (1, 1), (0, 0))[: images.ndim]
+    framed = np.pad(images, margins, constant_values=30 if is_grey else 225)
     nearest_rows = np.arange(pixels) * framed.shape[1] // pixels
     nearest_columns = np.arange(pixels) * framed.shape[2] // pixels
     for image, (x, y) in zip(framed, centres, strict=True):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def augment(images: tf.Tensor, augmentation: Augmentation, seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """(n, side, side, 1) float32 images, each under a random affine map of its own; what comes in from outside is 0.
+    """(n, side, side, channels) float32 images, each under a random affine map of its own.
+
+    What comes in from outside is 0, the paper of grey glyphs; of colour images it is what stands at the edge.
 
     seed: two integers. The same two give the same maps. Each amount is uniform between minus and plus what the
     augmentation allows. Points between pixels take the bilinear mean of their neighbours.
@@ -36,6 +38,6 @@ def augment(images: tf.Tensor, augmentation: Augmentation, seed: tuple[tf.Tensor
         transforms=tf.stack([a, b, x, c, d, y, nothing, nothing], axis=1),
         output_shape=[side, side],
         interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+        fill_mode="CONSTANT" if images.shape[-1] == 1 else "NEAREST",
         fill_value=0.0,
     )

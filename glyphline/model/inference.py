@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.data.formats import SIDE
 from glyphline.data.splits import normalise
 from glyphline.errors import GlyphlineError, printable
 from glyphline.model.variant import choices
@@ -27,12 +26,10 @@ from glyphline.model.variant import choices
 if TYPE_CHECKING:
     import keras
 
-INPUT_SHAPE = (SIDE, SIDE, 1)
-BATCH = 1000
 _WEIGHTS = "model.weights.h5"
 _MEMBERS = ["config.json", "metadata.json", _WEIGHTS]
 _MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
-_MOST_OUTPUTS = 1 << 20  # numbers that a layer may make of one image; the widest of params.yaml makes 22,000
+_MOST_OUTPUTS = 1 << 21  # numbers that a layer may make of one image; `original` makes 984,064 of 128x128 pixels
 _MOST_LAYERS = 100  # a layer applied often counts as often; Keras builds 300 in most of a minute
 
 # What networks.build() makes models of, in lower case, by the module that Keras writes down.
@@ -112,18 +109,19 @@ def best_trained() -> Path:
 
 
 def probabilities(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Load a network and apply it: (n, 28, 28) uint8 images, 0-255, to (n, classes) float32, each row of sum 1.
+    """Load a network and apply it to images: (n, classes) float32, each row of sum 1.
 
-    The images are normalised as the pipeline's are. Raises ModelError when the file is no network for such images.
+    images: (n, side, side) or (n, side, side, 3) uint8, 0-255, normalised as the pipeline's are, batch by batch.
+    Raises ModelError when the file is no network for such images.
     """
-    outputs = apply(load(path), normalise(images))
+    outputs = apply(load(path, (*images.shape[1:], 1)[:3]), images)
     if not ((outputs >= 0).all() and (np.abs(outputs.sum(axis=1) - 1) < _SUM_TOLERANCE).all()):
         raise ModelError(f"{path}: this network does not return probabilities; use a model that Glyphline trained")
     return outputs
 
 
-def load(path: Path) -> keras.Model:
-    """A saved network of (n, 28, 28, 1) float32 images, 0-1, to (n, classes). Raises ModelError for any other file."""
+def load(path: Path, image_shape: tuple[int, ...]) -> keras.Model:
+    """A saved network of (n, *image_shape) float32 images, 0-1, to (n, classes). Raises ModelError for any other."""
     check_model(path)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from glyphline.model import training
@@ -143,7 +141,7 @@ def load(path: Path) -> keras.Model:
         raise ModelError(
             f"{path}: Keras cannot load this model ({type(error).__name__}: {reason}); {_advice(path)}"
         ) from None
-    expected = (None, *INPUT_SHAPE)
+    expected = (None, *image_shape)
     if network.input_shape != expected:
         raise ModelError(
             f"{path}: this network reads {_shape(network.input_shape)}, and pictures are prepared as "
@@ -155,10 +153,13 @@ def load(path: Path) -> keras.Model:
     raise ModelError(f"{path}: this network does not return probabilities; use a model that Glyphline trained")
 
 
-def apply(network: keras.Model, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 28, 28, 1) float32 images, 0-1, to what the network makes of them, (n, classes) float32, in batches."""
-    batches = [network.predict_on_batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
-    return np.concatenate(batches)
+def apply(network: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Images as `probabilities` takes them to what the network makes of them, (n, classes) float32, in batches."""
+    from glyphline.model.training import evaluation_batch
+
+    size = evaluation_batch(network.input_shape[1:])
+    starts = range(0, len(images), size)
+    return np.concatenate([network.predict_on_batch(normalise(images[start : start + size])) for start in starts])
 
 
 def _check_extent(path: Path) -> None:

@@ -38,9 +38,11 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
 
     Besides the training loss, which includes any L2 penalty and label smoothing, it reports accuracy and the plain
     cross-entropy. The initial weights and dropout follow Keras' global seed (training.make_deterministic).
+    Raises ValueError, with a sentence, where the layers cannot read images of this size.
     """
     import keras
 
+    variant.check_fits(input_shape[0])
     policy = "mixed_bfloat16" if precision(variant) == "bfloat16" else "float32"
     network = keras.Sequential(
         [

@@ -34,22 +34,30 @@ COLUMNS = {
     "val_categorical_crossentropy": "validation_loss",
     "val_accuracy": "validation_accuracy",
 }
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 1000  # images of 28x28 pixels that a network is applied to at once; of larger ones fewer
 NO_AUGMENTATION = Augmentation()
 DIGITS = 6  # decimals kept in tables and metrics
 
 
 @dataclass(frozen=True)
 class Examples:
-    """images: (n, 28, 28, 1) float32, 0-1. labels: (n, classes) float32, one-hot."""
+    """images: (n, side, side) or (n, side, side, 3) uint8, 0-255. labels: (n,) uint8 or uint16, below class_count."""
 
-    images: NDArray[np.float32]
-    labels: NDArray[np.float32]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | NDArray[np.uint16]
+    class_count: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of one image as a network reads it: (side, side, 1 or 3)."""
+        height, width, *channels = self.images.shape[1:]
+        return height, width, channels[0] if channels else 1
 
     @classmethod
     def load(cls, folder: Path) -> Examples:
         """Read what preprocess wrote, without loading the images into memory yet."""
-        return cls(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
+        images, labels = np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy")
+        return cls(images, labels, len(np.load(folder / "classes.npy")))
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,9 @@ def batches(
     augmentation: Augmentation = NO_AUGMENTATION,
     augmenting: tf.Variable | bool = True,
 ) -> tf.data.Dataset:
-    """(images, labels) in batches, the last one as large as what is left.
+    """Images as (batch, side, side, channels) float32, 0-1, and labels, one-hot; the last batch is what is left.
+
+    Images stay bytes until their batch is normalised: a quarter of the memory.
 
     With a seed the order changes from epoch to epoch, the same way in every run, and images may be augmented: in the
     epochs that `augmenting` is true in. tf.data's autotuner is off: it would delay the end of every pass by seconds.
@@ -147,10 +157,13 @@ def batches(
     import tensorflow as tf
 
     images, labels = tf.constant(examples.images), tf.constant(examples.labels)
+    white = tf.constant(255.0)  # from outside of `gather`, where dividing by a constant may become multiplying
     count = len(examples.labels)
 
     def gather(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(images, chosen), tf.gather(labels, chosen)
+        levels = tf.cast(tf.gather(images, chosen), tf.float32)
+        batch = tf.reshape(levels, (-1, *examples.image_shape)) / white
+        return batch, tf.one_hot(tf.cast(tf.gather(labels, chosen), tf.int32), examples.class_count)
 
     def epoch(draw: tf.Tensor) -> tf.data.Dataset:
         # Shuffled as a whole: Dataset.shuffle goes position by position, a twentieth of a step of a dense network.
@@ -194,7 +207,7 @@ def fit(
     import tensorflow as tf
 
     steps = variant.epochs * math.ceil(len(train.labels) / variant.batch_size)
-    network = networks.build(variant, tuple(train.images.shape[1:]), train.labels.shape[1], steps)
+    network = networks.build(variant, train.image_shape, train.class_count, steps)
     augmenting = tf.Variable(True, trainable=False)
     until = round(variant.augmentation.until * variant.epochs)
     callbacks: list[keras.callbacks.Callback] = [
@@ -221,7 +234,7 @@ def fit(
     clock = time.perf_counter()
     fitted = network.fit(
         batches(train, variant.batch_size, seed, variant.augmentation, augmenting),
-        validation_data=batches(validation, EVALUATION_BATCH),
+        validation_data=batches(validation, evaluation_batch(validation.image_shape)),
         epochs=variant.epochs,
         callbacks=callbacks,
         shuffle=False,  # batches() does
@@ -234,6 +247,12 @@ def fit(
     if not np.isfinite([*outcome["train"].values(), *outcome["validation"].values()]).all():
         raise FloatingPointError("the loss is not a number any more")
     return Trained(network, history, outcome, seconds)
+
+
+def evaluation_batch(image_shape: tuple[int, int, int]) -> int:
+    """How many images of (side, side, channels) a network is applied to at once, so that memory does not grow."""
+    height, width, _ = image_shape
+    return max(1, EVALUATION_BATCH * 28 * 28 // max(28 * 28, height * width))
 
 
 def best_epoch(history: pd.DataFrame) -> int:

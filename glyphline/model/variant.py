@@ -9,8 +9,6 @@ from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, mode
 
 from glyphline.errors import printable, quoted
 
-IMAGE_SIDE = 28  # pixels; every data set here has square images of this side
-
 PositiveInt = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
 
@@ -18,7 +16,9 @@ Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that 
 class Augmentation(BaseModel, extra="forbid", strict=True, frozen=True):
     """How far each training image is moved about at random, anew in every epoch. Zero leaves it alone."""
 
-    shift: float = Field(default=0.0, ge=0, le=14, description="pixels, at most, in each direction")
+    shift: float = Field(
+        default=0.0, ge=0, le=64, description="pixels, at most, in each direction; half the image's side is the most"
+    )
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees, at most, either way")
     scale: float = Field(default=0.0, ge=0, lt=1, description="share of the size, at most, larger or smaller")
     shear: float = Field(default=0.0, ge=0, le=1, description="share of the height, at most, that the top leans over")
@@ -95,28 +95,33 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
         return self.pooling == "each" or (self.pooling == "last" and depth == len(self.filters))
 
     @model_validator(mode="after")
-    def _images_outlast_the_convolutions(self) -> Variant:
-        if IMAGE_SIDE % self.space_to_depth:
-            raise ValueError(
-                f"space_to_depth is {self.space_to_depth}, which does not divide the image's side, {IMAGE_SIDE}"
-            )
+    def _keys_go_together(self) -> Variant:
         if isinstance(self.pooling, list) and set(self.pooling) - set(range(1, len(self.filters) + 1)):
             raise ValueError(f"pooling is {self.pooling}, but there are {len(self.filters)} convolutions to follow")
-        side = IMAGE_SIDE // self.space_to_depth
-        for depth, _ in enumerate(self.filters, start=1):
-            side -= self.kernel_size - 1
-            if self.pools_after(depth):
-                side //= 2
-            if side < 1:
-                raise ValueError(
-                    f"convolution {depth} of {len(self.filters)} leaves nothing of a "
-                    f"{IMAGE_SIDE}x{IMAGE_SIDE} image; give fewer filters, a smaller kernel_size or less pooling"
-                )
         if self.first_convolution_l2 and not self.filters:
             raise ValueError("first_convolution_l2 needs a convolution, and filters is empty")
         if self.warmup and self.schedule == "constant":
             raise ValueError("warmup belongs to a schedule of cosine, and schedule is constant")
         return self
+
+    def check_fits(self, side: int) -> None:
+        """Raise ValueError, with a sentence, unless the layers can read images of side x side pixels."""
+        if side % self.space_to_depth:
+            raise ValueError(f"space_to_depth is {self.space_to_depth}, which does not divide the image's side, {side}")
+        if self.augmentation.shift > side / 2:
+            raise ValueError(
+                f"augmentation.shift is {self.augmentation.shift:g}, more than half of a {side}x{side} image"
+            )
+        left = side // self.space_to_depth
+        for depth, _ in enumerate(self.filters, start=1):
+            left -= self.kernel_size - 1
+            if self.pools_after(depth):
+                left //= 2
+            if left < 1:
+                raise ValueError(
+                    f"convolution {depth} of {len(self.filters)} leaves nothing of a {side}x{side} image; "
+                    "give fewer filters, a smaller kernel_size or less pooling"
+                )
 
 
 def choices(key: str) -> tuple[str, ...]:

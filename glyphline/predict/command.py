@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths
+from glyphline.data.pictures import read_picture, thumbnail
+from glyphline.data.records import Pictures
 from glyphline.errors import GlyphlineError, PictureError
 from glyphline.evaluation.numbers import percent
 from glyphline.model import inference
-from glyphline.predict.prepare import Prepared, prepare
-from glyphline.predict.read import read_picture, thumbnail
+from glyphline.predict.prepare import Preparation, Prepared
 
 MOST_SHOWN = 24  # pictures in what --show draws
 THUMBNAIL_SIDE = 240  # pixels
@@ -51,13 +52,14 @@ def predict(
         _check_show(show, files)
     model = model or inference.best_trained()
     inference.check_model(model)
+    prepare = preparation(model)
     results, ready, names = [], [], list[str]()
     for file in files:
         result = Classified(file)
         results.append(result)
         try:
-            picture = read_picture(Path(file))
-            result.prepared = prepare(picture.colours)
+            picture = read_picture(Path(file), prepare.pictures.values)
+            result.prepared = prepare(picture)
         except PictureError as error:
             result.error = str(error)
             print(f"{_printable(file)}: {error}", file=sys.stderr)
@@ -96,14 +98,32 @@ def class_names(model: Path, count: int) -> list[str]:
 
     Plain numbers where there is no data set of so many classes.
     """
-    for root in (model.absolute().parent.parent, Path()):
-        try:
-            names = json.loads((root / paths.DATASET_CARD).read_text(encoding="utf-8"))["class_names"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+    for card in _cards(model):
+        names = card.get("class_names")
         if isinstance(names, list) and len(names) == count:
             return [str(name) for name in names]
     return [str(number) for number in range(count)]
+
+
+def preparation(model: Path) -> Preparation:
+    """How the data set beside a model, or in the working directory, prepares pictures; as MNIST's where none says."""
+    for card in _cards(model):
+        try:
+            return Preparation(card["side"], card["channels"], Pictures.model_validate(card["pictures"]))
+        except (KeyError, ValueError):
+            continue
+    return Preparation()
+
+
+def _cards(model: Path) -> Iterator[dict[str, Any]]:
+    """What is known of the data set beside the model, then of that in the working directory."""
+    for root in (model.absolute().parent.parent, Path()):
+        try:
+            card = json.loads((root / paths.DATASET_CARD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(card, dict):
+            yield card
 
 
 def _two_best(probabilities: NDArray[np.float32]) -> list[tuple[int, float]]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from glyphline.data.pixels import Floats, Mask, border, deviation, resized, within
 from glyphline.errors import PictureError
-from glyphline.predict.pixels import Floats, Mask, border, deviation, resized, within
 
 # These, and those of prepare.py, were chosen on the validation split of mnist-5k, with benchmarks/user_pictures.py;
 # docs/predict.md tells what comes of it on the test set.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from glyphline.data.formats import SIDE
+from glyphline.data import fit
+from glyphline.data.pictures import Picture
+from glyphline.data.pixels import Floats, Mask, deviation, resized, within
+from glyphline.data.records import Pictures
 from glyphline.errors import PictureError
 from glyphline.predict.ink import find_ink, parts_of
-from glyphline.predict.pixels import Floats, Mask, deviation, resized, within
 
+SIDE = 28  # of MNIST's images, pixels
 BOX_SIDE = 20  # the square that MNIST's digits are fitted into, pixels
 CENTRE = 14  # where the centres of mass of MNIST's digits round to, counting pixels from 0
 SMALLEST_SIDE = 8  # pixels; fewer do not tell one digit from another
@@ -31,15 +34,35 @@ NORMAL_STROKE = 3.0  # what a thinner one is widened to
 class Prepared:
     """What the network is shown.
 
-    image: (28, 28) uint8, 0 (background) to 255 (ink). inverted: whether the ink was darker than the paper and had to
-    be turned, as MNIST is light on dark. box: left, top, right, bottom of the glyph as fractions of the picture's width
-    and height, 0-1. thickened: whether the strokes were too thin to survive in 20x20 pixels and were made wider.
+    image: (28, 28) uint8, 0 (background) to 255 (ink); as `fitted` of glyphline.data.fit gives it where the record
+    of the data set asks for that. inverted: whether light and dark changed places, as MNIST is light on dark. box:
+    left, top, right, bottom of the glyph as fractions of the picture's width and height, 0-1. thickened: whether the
+    strokes were too thin to survive in 20x20 pixels and were made wider.
     """
 
     image: NDArray[np.uint8]
     inverted: bool
     box: tuple[float, float, float, float]
     thickened: bool
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How the pictures of a data set become its images: the keys of its record that say so."""
+
+    side: int = SIDE
+    channels: int = 1
+    pictures: Pictures = field(default_factory=Pictures)
+
+    def __call__(self, picture: Picture) -> Prepared:
+        """The image of a picture, read with `pictures.values`. Raises PictureError."""
+        if self.pictures.how == "centred":
+            return prepare(picture.colours)
+        inverted, transposed = self.pictures.inverted, self.pictures.transposed
+        image = fit.fitted(
+            fit.as_levels(picture.colours), self.side, self.channels, inverted=inverted, transposed=transposed
+        )
+        return Prepared(image, inverted, (0.0, 0.0, 1.0, 1.0), thickened=False)
 
 
 def prepare(colours: Floats) -> Prepared:

@@ -129,7 +129,7 @@ def contradictions(results: Results) -> list[str]:
         if results.per_class is None:
             continue
         one_hot = (predicted[:, np.newaxis] == np.arange(len(results.class_names))).astype(np.float32)
-        expected = scoring.per_class(results.labels.astype(np.uint8), one_hot, results.class_names)
+        expected = scoring.per_class(results.labels.astype(np.uint16), one_hot, results.class_names)
         try:
             table = results.per_class[results.per_class["variant"] == variant].reset_index(drop=True)
             pd.testing.assert_frame_equal(table[[*expected]], expected, check_dtype=False, rtol=0, atol=ROUNDING)

@@ -133,8 +133,10 @@ class _Loop:
         drawn = suggest(trial, self._search.space)
         try:
             variant = Variant.model_validate(self._search.fixed.model_dump() | drawn)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            variant.check_fits(self._splits.train.image_shape[0])
+        except ValueError as error:
+            first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            reason = first.removeprefix("Value error, ")
             self._fail(trial, f"not a network: {reason}", transient=False)
             return
         if self._study.should_stop(trial):  # the search was killed between its last epoch and its end

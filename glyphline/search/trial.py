@@ -73,7 +73,8 @@ class Splits:
     def map(self, convert: Callable[[Any], Any]) -> Splits:
         """The same with every array converted."""
         train, validation = (
-            Examples(convert(part.images), convert(part.labels)) for part in (self.train, self.validation)
+            Examples(convert(part.images), convert(part.labels), part.class_count)
+            for part in (self.train, self.validation)
         )
         return Splits(self.digest, train, validation)
 

@@ -32,7 +32,7 @@ def npy_of(header: str, data: bytes) -> bytes:
 
 
 def images_refusal(tmp_path: Path, content: bytes, name: str = "images") -> str:
-    return _refusal(tmp_path / name, content, lambda path: read_images(path, COUNT))
+    return _refusal(tmp_path / name, content, lambda path: read_images(path, IMAGES.shape))
 
 
 def labels_refusal(tmp_path: Path, content: bytes, name: str = "labels") -> str:
@@ -76,7 +76,7 @@ def test_right_files_are_read_compressed_or_not(
     images, labels = tmp_path / f"images{suffix}", tmp_path / f"labels{suffix}"
     save(images, IMAGES)
     save(labels, LABELS)
-    for read, values in ((read_images(images, COUNT), IMAGES), (read_labels(labels, COUNT, 10), LABELS)):
+    for read, values in ((read_images(images, IMAGES.shape), IMAGES), (read_labels(labels, COUNT, 10), LABELS)):
         assert read.dtype == np.uint8
         np.testing.assert_array_equal(read, values)
 
@@ -84,7 +84,7 @@ def test_right_files_are_read_compressed_or_not(
 def test_a_missing_file_is_the_operating_system_s_to_report(tmp_path: Path) -> None:
     for name in ("images.gz", "images.npz"):
         with pytest.raises(FileNotFoundError):
-            read_images(tmp_path / name, COUNT)
+            read_images(tmp_path / name, IMAGES.shape)
 
 
 def test_swapped_labels_and_images_are_called_that(tmp_path: Path) -> None:

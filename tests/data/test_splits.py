@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from glyphline.data.splits import normalise, one_hot, split, subset
+from glyphline.data.splits import normalise, split, subset
 from glyphline.errors import DataError
 from tests.conftest import Labelled
 
@@ -31,18 +31,13 @@ def test_grey_levels_come_to_lie_between_0_and_1() -> None:
     [np.zeros((2, 28, 28), np.float32), np.zeros((28, 28), np.uint8), np.zeros((2, 28, 28, 1), np.uint8)],
 )
 def test_images_that_were_normalised_or_reshaped_already_are_refused(images: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match=r"expected \(n, height, width\) uint8, got \("):
+    with pytest.raises(ValueError, match=r"expected \(n, height, width\) or \(n, height, width, 3\) uint8, got \("):
         normalise(images)
 
 
-def test_one_hot_has_a_one_at_the_class_and_nothing_else() -> None:
-    labels = np.array([0, 48, 7], np.uint8)
-    hot = one_hot(labels, 49)
-    assert hot.shape == (3, 49)
-    assert hot.dtype == np.float32
-    np.testing.assert_array_equal(hot.argmax(axis=1), labels)
-    assert set(np.unique(hot)) == {0.0, 1.0}
-    assert hot.sum() == 3
+def test_colours_are_normalised_each_for_itself() -> None:
+    images = np.resize(np.arange(256, dtype=np.uint8), (2, 8, 8, 3))
+    np.testing.assert_array_equal(normalise(images), (images / 255).astype(np.float32))
 
 
 def counts(labels: NDArray[np.uint8]) -> Counter[int]:

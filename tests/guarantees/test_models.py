@@ -177,7 +177,9 @@ def test_too_many_layers_are_refused_before_keras_is_loaded(bomb: str, honest: P
         layers[-1]["inbound_nodes"] = [[["flatten", 0, 0, {}]]] * 300
     path = wrote(tmp_path / "deep.keras", members_of(honest) | {"config.json": json.dumps(config).encode()})
     program = "import sys; from glyphline.model import inference\n"
-    program += "try: inference.load(inference.Path(sys.argv[1]))\nexcept inference.ModelError as e: print(e)\n"
+    program += (
+        "try: inference.load(inference.Path(sys.argv[1]), (28, 28, 1))\nexcept inference.ModelError as e: print(e)\n"
+    )
     program += "assert 'keras' not in sys.modules and 'tensorflow' not in sys.modules"
     result = python("-c", program, str(path))
     said = f"{path}: this network has more than 100 layers, the most that are read; use another model\n"

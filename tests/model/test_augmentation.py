@@ -52,6 +52,15 @@ def test_shape_type_and_range_stay(images: NDArray[np.float32]) -> None:
     assert after.max() <= 1
 
 
+def test_coloured_images_are_moved_in_all_channels_alike_and_their_edges_go_on() -> None:
+    paper = np.tile(np.array([0.9, 0.5, 0.2], np.float32), (20, 64, 64, 1))
+    np.testing.assert_allclose(moved(paper, shift=20.0, rotation=30.0), paper, atol=1e-6)
+    grey = np.repeat(blob(20, 30)[:20], 3, axis=3)
+    after = moved(grey, shift=3.0, rotation=30.0)
+    np.testing.assert_array_equal(after[..., 0], after[..., 2])
+    assert not np.allclose(after, grey, atol=0.01)
+
+
 def test_the_same_seed_moves_alike_and_another_otherwise(images: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(moved(images, shift=2.0), moved(images, shift=2.0))
     for seed in ((2, 0), (1, 1)):

@@ -161,6 +161,15 @@ def test_a_network_is_as_small_as_was_asked_for_and_its_kernels_as_large() -> No
     assert network.get_layer("convolution_1").kernel.shape == (5, 5, 1, 2)
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (128, 128, 3)])
+def test_images_of_any_size_and_of_three_channels_are_read(shape: tuple[int, int, int]) -> None:
+    variant = Variant(space_to_depth=2, filters=[4], dense=[8], epochs=1)
+    network = networks.build(variant, shape, 300, steps=1)
+    assert network(np.zeros((2, *shape), np.float32)).shape == (2, 300)
+    with pytest.raises(ValueError, match="which does not divide"):
+        networks.build(Variant(space_to_depth=5, epochs=1), shape, 300, steps=1)
+
+
 def test_space_to_depth_makes_a_block_of_pixels_the_channels_of_one() -> None:
     import keras
 

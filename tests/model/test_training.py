@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glyphline.data.splits import normalise, one_hot
+from glyphline.data.splits import normalise
 from glyphline.evaluation.scoring import cross_entropy
 from glyphline.model import networks, training
 from glyphline.model.training import Examples
@@ -29,20 +29,20 @@ SMALL = Variant(filters=[2], convolution_dropout=0.25, dense=[8], dense_dropout=
 def examples(digits: Labelled) -> Examples:
     """100 digits, ten of each class."""
     images, labels = digits
-    return Examples(normalise(images[::10]), one_hot(labels[::10], 10))
+    return Examples(images[::10], labels[::10], 10)
 
 
 @pytest.fixture(scope="module")
 def others(digits: Labelled) -> Examples:
     """100 other digits."""
     images, labels = digits
-    return Examples(normalise(images[5::10]), one_hot(labels[5::10], 10))
+    return Examples(images[5::10], labels[5::10], 10)
 
 
 @pytest.fixture(scope="module")
 def mislabelled(others: Examples) -> Examples:
     """Digits that are called the next digit: the better a network gets, the worse its loss on them."""
-    return Examples(others.images, np.roll(others.labels, 1, axis=1))
+    return Examples(others.images, (others.labels + 1) % np.uint8(10), 10)
 
 
 def fit(variant: Variant, train: Examples, validation: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
@@ -76,8 +76,7 @@ def test_collection_of_garbage_is_on_or_off_afterwards_as_it_was_before() -> Non
 
 def loss_of(network: Any, examples: Examples) -> float:
     """The cross-entropy of a network as it stands, dropout off, without any penalty."""
-    probabilities = network(examples.images).numpy()
-    return cross_entropy(examples.labels.argmax(axis=1).astype(np.uint8), probabilities)
+    return cross_entropy(examples.labels, network(normalise(examples.images)).numpy())
 
 
 def seen_in_training(variant: Variant, train: Examples, validation: Examples) -> list[Any]:
@@ -114,12 +113,12 @@ def seen_in_training(variant: Variant, train: Examples, validation: Examples) ->
 
 def epoch_of(dataset: Any) -> list[list[int]]:
     """One pass over examples whose images say which they are."""
-    return [images.numpy().ravel().astype(int).tolist() for images, _ in dataset]
+    return [(images.numpy().ravel() * 255).round().astype(int).tolist() for images, _ in dataset]
 
 
 def numbered(count: int) -> Examples:
-    numbers = np.arange(count, dtype=np.float32)
-    return Examples(numbers.reshape(count, 1, 1, 1), np.eye(2, dtype=np.float32)[np.arange(count) % 2])
+    numbers = np.arange(count, dtype=np.uint8)
+    return Examples(numbers.reshape(count, 1, 1), numbers % np.uint8(2), 2)
 
 
 def test_every_image_comes_exactly_once_an_epoch_and_the_last_batch_is_what_is_left() -> None:
@@ -150,12 +149,24 @@ def test_without_a_seed_the_order_is_that_of_the_examples() -> None:
 def test_images_keep_their_labels(examples: Examples) -> None:
     for images, labels in training.batches(examples, 32, shuffle_seed=1):
         for image, label in zip(images.numpy(), labels.numpy(), strict=True):
-            (position,) = np.flatnonzero((examples.images == image).all(axis=(1, 2, 3)))
-            np.testing.assert_array_equal(examples.labels[position], label)
+            (position,) = np.flatnonzero((normalise(examples.images) == image).all(axis=(1, 2, 3)))
+            assert label.tolist() == [float(each == examples.labels[position]) for each in range(10)]
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
+def test_a_batch_is_normalised_as_evaluate_and_predict_normalise(shape: tuple[int, ...]) -> None:
+    levels = np.resize(np.arange(256, dtype=np.uint8), (3, *shape))
+    examples = Examples(levels, np.array([0, 299, 7], np.uint16), 300)
+    for dataset in (training.batches(examples, 3), training.batches(examples, 3, shuffle_seed=1)):
+        ((images, labels),) = dataset
+        order = [[0, 299, 7].index(label) for label in labels.numpy().argmax(axis=1)]
+        np.testing.assert_array_equal(images.numpy(), normalise(levels[order]))
+        assert labels.shape == (3, 300)
+        assert (labels.numpy().sum(axis=1) == 1).all()
 
 
 def test_augmentation_moves_images_another_way_in_every_epoch_and_the_same_way_in_every_run(examples: Examples) -> None:
-    untouched = {image.tobytes() for image in examples.images}
+    untouched = {image.tobytes() for image in normalise(examples.images)}
     first, second = (
         [np.concatenate([images.numpy() for images, _ in dataset]) for _ in range(2)]
         for dataset in (training.batches(examples, 32, 1, SHIFTED) for _ in range(2))
@@ -168,7 +179,7 @@ def test_augmentation_moves_images_another_way_in_every_epoch_and_the_same_way_i
 
 def test_images_of_the_validation_split_are_never_augmented(examples: Examples) -> None:
     (images, _), *_ = training.batches(examples, 32, None, SHIFTED)
-    np.testing.assert_array_equal(images, examples.images[:32])
+    np.testing.assert_array_equal(images, normalise(examples.images[:32]))
 
 
 def test_the_autotuner_is_off_and_the_order_is_kept() -> None:
@@ -179,7 +190,7 @@ def test_the_autotuner_is_off_and_the_order_is_kept() -> None:
 
 def test_fit_gets_every_epoch_in_an_order_of_its_own() -> None:
     orders = seen_in_training(Variant(batch_size=30, epochs=3), numbered(30), numbered(1))
-    orders = [order.ravel().tolist() for order in orders if len(order) == 30]
+    orders = [(255 * order).round().ravel().tolist() for order in orders if len(order) == 30]
     assert len(orders) == 3
     assert orders[0] != orders[1] != orders[2] != orders[0]
     # Keras may look at a batch before it starts, so the orders need not be the first three.
@@ -190,9 +201,9 @@ def test_fit_gets_every_epoch_in_an_order_of_its_own() -> None:
 
 @pytest.mark.parametrize(("until", "moved"), [(1.0, [True] * 4), (0.6, [True, True, False, False])])
 def test_images_are_left_alone_after_epochs_that_augment(until: float, moved: list[bool], examples: Examples) -> None:
-    untouched = {image.tobytes() for image in examples.images}
+    untouched = {image.tobytes() for image in normalise(examples.images)}
     variant = Variant(batch_size=100, epochs=4, augmentation=Augmentation(shift=2.0, until=until))
-    seen = seen_in_training(variant, examples, Examples(examples.images[:1], examples.labels[:1]))
+    seen = seen_in_training(variant, examples, Examples(examples.images[:1], examples.labels[:1], 10))
     epochs = [images for images in seen if len(images) == 100]
     assert [not untouched & {image.tobytes() for image in images} for images in epochs] == moved
     assert [untouched == {image.tobytes() for image in images} for images in epochs] == [not each for each in moved]
@@ -211,7 +222,7 @@ def test_the_history_has_a_row_an_epoch_of_which_the_last_is_the_network_as_it_s
     assert history["epoch"].tolist() == [1, 2]
     assert not history.isna().to_numpy().any()
     assert history["validation_loss"].iloc[-1] == pytest.approx(loss_of(network, others), abs=1e-5)
-    right = network(others.images).numpy().argmax(axis=1) == others.labels.argmax(axis=1)
+    right = network(normalise(others.images)).numpy().argmax(axis=1) == others.labels
     assert history["validation_accuracy"].iloc[-1] == pytest.approx(right.mean(), abs=1e-6)
 
 
@@ -337,10 +348,12 @@ def test_the_summary_is_that_of_the_saved_network() -> None:
 def test_examples_are_loaded_without_reading_the_images_yet(examples: Examples, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", examples.images)
     np.save(tmp_path / "labels.npy", examples.labels)
+    np.save(tmp_path / "classes.npy", np.bincount(examples.labels, minlength=12))
     loaded = Examples.load(tmp_path)
     assert isinstance(loaded.images, np.memmap)
     np.testing.assert_array_equal(loaded.images, examples.images)
     np.testing.assert_array_equal(loaded.labels, examples.labels)
+    assert (loaded.class_count, loaded.image_shape) == (12, (28, 28, 1))
 
 
 def test_standard_error_is_heard_again_once_tensorflow_has_started(capfd: Capture) -> None:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from scipy import ndimage
 
+from glyphline.data.pictures import MAX_PIXELS, WORKING_SIDE, read_picture, thumbnail
+from glyphline.data.pixels import Floats
 from glyphline.errors import PictureError
-from glyphline.predict.pixels import Floats
 from glyphline.predict.prepare import Prepared, prepare
-from glyphline.predict.read import MAX_PIXELS, WORKING_SIDE, read_picture, thumbnail
 from tests.conftest import Labelled, growing_by_at_most
 from tests.fuzzing import picture, resealed
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 from glyphline import paths
 from glyphline.cli import main
-from glyphline.data.splits import normalise, one_hot
 from glyphline.model import inference, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant
@@ -29,7 +28,7 @@ KANA = ["あ", "い", "う", "え", "お", "か", "き", "く", "け", "こ"]
 def trained(bundled: tuple[Labelled, Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network trained for a second or two, some nine in ten right."""
     images, labels = bundled[0]
-    examples = training.Examples(normalise(images), one_hot(labels, 10))
+    examples = training.Examples(images, labels, 10)
     variant = Variant(dense=[64], epochs=4, batch_size=32)
     path = tmp_path_factory.mktemp("models") / "trained.keras"
     save(training.fit(variant, examples, examples, seed=1).network, path)

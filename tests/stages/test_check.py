@@ -42,6 +42,23 @@ def test_a_leading_metric_that_is_not_measured_is_refused_with_those_that_are(wr
         check.main()
 
 
+def test_variants_whose_layers_the_images_do_not_outlast_are_refused_together(write_params: Write, world: Path) -> None:
+    deep = {"filters": [4] * 4, "epochs": 1}
+    variants = {"deep": deep, "thin": {"dense": [8], "epochs": 1}, "deeper": {"filters": [4] * 5, "epochs": 1}}
+    search = {"trials": 1, "fixed": deep, "space": {"learning_rate": {"low": 0.1, "high": 0.2}}}
+    write_params(variants=variants, search=search)
+    with pytest.raises(ParamsError) as caught:
+        check.main()
+    assert [line.partition(";")[0] for line in str(caught.value).splitlines()] == [
+        "params.yaml: variants.deep: convolution 4 of 4 leaves nothing of a 28x28 image",
+        "params.yaml: variants.deeper: convolution 4 of 5 leaves nothing of a 28x28 image",
+        "params.yaml: search.fixed: convolution 4 of 4 leaves nothing of a 28x28 image",
+    ]
+    record = world / "datasets/mnist-5k.yaml"
+    record.write_text(record.read_text(encoding="utf-8").replace("side: 28", "side: 128"), encoding="utf-8")
+    check.main()
+
+
 def test_git_takes_back_a_value_that_was_refused(write_params: Write, world: Path) -> None:
     """Even where the file's size and time are those of the committed one, which is all that git compares at first."""
 

@@ -77,9 +77,9 @@ def test_a_package_without_the_recorded_digits_is_refused(change: dict[str, str]
     recorded = load_record("mnist-5k").bundled
     assert recorded is not None
     with pytest.raises(FormatError, match=said):
-        read_bundled(Bundled.model_validate(recorded.model_dump() | change), 10)
+        read_bundled(Bundled.model_validate(recorded.model_dump() | change), (28, 28), 10)
     with pytest.raises(FormatError, match=r"label 9 is not one of the 9 classes 0 to 8"):
-        read_bundled(recorded, 9)
+        read_bundled(recorded, (28, 28), 9)
 
 
 def test_the_stage_writes_the_data_and_its_card_and_the_same_again(
@@ -95,7 +95,18 @@ def test_the_stage_writes_the_data_and_its_card_and_the_same_again(
             np.testing.assert_array_equal(raw["images"], images)
             np.testing.assert_array_equal(raw["labels"], labels)
     card = json.loads(RAW[2].read_text(encoding="utf-8"))
-    assert list(card) == ["name", "title", "class_names", "leading_metric", "licence", "citation"]
+    assert list(card) == [
+        "name",
+        "title",
+        "class_names",
+        "side",
+        "channels",
+        "leading_metric",
+        "licence",
+        "citation",
+        "pictures",
+        "found",
+    ]
     assert (card["name"], card["class_names"]) == ("mnist-5k", list("0123456789"))
     written = {path: path.read_bytes() for path in RAW}
     download.main()

@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from glyphline.data.pixels import Floats, border, resized, within
 from glyphline.errors import PictureError
-from glyphline.predict.pixels import Floats, border, resized, within
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none of Pillow's that start another program
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at three bytes a pixel
@@ -31,26 +32,40 @@ class Picture:
 
     colours: (height, width, 1 or 3) float32, 0-1, upright, on paper where it was transparent; no side is longer than
     WORKING_SIDE. frames: more than 1 for an animation or a document of several pages, of which this is the first.
+    values: of grey of more than 8 bits the values that became 0 and 1; else None.
     """
 
     colours: Floats
     frames: int
+    values: tuple[float, float] | None = None
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, values: tuple[float, float] | None = None) -> Picture:
     """Read a picture of any size, mode and orientation. Raises PictureError.
 
-    Only an ordinary file is opened, and only the formats of FORMATS are tried. The size is checked before any pixel is
-    decoded.
+    Only an ordinary file is opened. values: what is black and what is white where grey has more than 8 bits; by default
+    the darkest and the lightest value of the picture.
     """
     _refuse_what_is_no_file(path)
+    try:
+        # As a stream: Pillow 13 garbles an uncompressed TIFF that lies sideways when it opens it by name.
+        with path.open("rb") as file:
+            return decode_picture(file, values)
+    except OSError as error:
+        raise PictureError(f"the file cannot be read ({error.strerror})") from None
+
+
+def decode_picture(file: IO[bytes], values: tuple[float, float] | None = None) -> Picture:
+    """As read_picture, from a stream that can seek.
+
+    Only the formats of FORMATS are tried. The size is checked before any pixel is decoded.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata, which is no concern here
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # As a stream: Pillow 13 garbles an uncompressed TIFF that lies sideways when it opens it by name.
-            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                return _decoded(image)
+            with Image.open(file, formats=FORMATS) as image:
+                return _decoded(image, values)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise PictureError(
             f"the picture has more than {MAX_PIXELS:,} pixels, the most that is read; make it smaller first"
@@ -81,20 +96,24 @@ def _refuse_what_is_no_file(path: Path) -> None:
         raise PictureError("the file is empty")
 
 
-def _decoded(image: Image.Image) -> Picture:
+def _decoded(image: Image.Image, extremes: tuple[float, float] | None) -> Picture:
     frames = int(getattr(image, "n_frames", 1))
     image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder leave out detail that is not looked at
     image.load()
-    upright = _upright(_reduced(image), image)
+    if not image.mode.startswith(("I", "F")):
+        extremes = None
+    elif extremes is None:
+        extremes = _extremes(image)
+    upright = _upright(_reduced(image, extremes), image)
     values = np.asarray(upright, np.float32)
     if upright.mode != "F":
         values = values / np.float32(255)
     if values.ndim == 2:
-        return Picture(values[..., np.newaxis], frames)
+        return Picture(values.clip(0, 1)[..., np.newaxis], frames, extremes)
     return Picture(_on_paper(values) if upright.mode == "RGBA" else values, frames)
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def _reduced(image: Image.Image, extremes: tuple[float, float] | None) -> Image.Image:
     """L, RGB, RGBA, or F in 0-1, no side longer than WORKING_SIDE.
 
     Converted and averaged tile by tile: next to the decoded picture itself there is never another of its size.
@@ -103,7 +122,6 @@ def _reduced(image: Image.Image) -> Image.Image:
     # Twice the working size at least: the rest is left to resize, which weighs the pixels that lie on a boundary.
     factors = max(1, image.width // (2 * size[0])), max(1, image.height // (2 * size[1]))
     width, height = image.width / factors[0], image.height / factors[1]
-    extremes = _extremes(image, factors) if image.mode.startswith(("I", "F")) else None
     reduced: Image.Image | None = None
     for tile, (left, top) in _tiles(image, factors):
         part = _converted(tile, extremes).reduce(factors)
@@ -134,10 +152,10 @@ def _converted(tile: Image.Image, extremes: tuple[float, float] | None) -> Image
     return tile.convert("L" if tile.mode in ("1", "L") else "RGB")
 
 
-def _extremes(image: Image.Image, factors: tuple[int, int]) -> tuple[float, float]:
+def _extremes(image: Image.Image) -> tuple[float, float]:
     """The range to which grey of 16 or 32 bits, or floating point, is stretched: which part it uses, no file says."""
     found = [
-        (float(values.min()), float(values.max())) for values in (_values(tile) for tile, _ in _tiles(image, factors))
+        (float(values.min()), float(values.max())) for values in (_values(tile) for tile, _ in _tiles(image, (1, 1)))
     ]
     return min(low for low, _ in found), max(high for _, high in found)
 
