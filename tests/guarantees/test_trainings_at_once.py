@@ -74,7 +74,7 @@ def test_a_signal_ends_all_that_was_started_and_the_next_run_goes_on(
     finished: Clone, untrained: Clone, tmp_path: Path
 ) -> None:
     clone = untrained.copy(tmp_path / "clone")
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process = clone.start("glyphline", "repro", "--jobs", "2")
         assert process.stdout is not None
         for line in process.stdout:
@@ -82,8 +82,9 @@ def test_a_signal_ends_all_that_was_started_and_the_next_run_goes_on(
                 break
         process.send_signal(number)
         said, _ = process.communicate()
-        assert process.returncode == 1
-        assert said.endswith("glyphline: interrupted; run it again to go on\n")
+        if number != signal.SIGKILL:  # that is for nobody to tell, and what it started goes on to its end
+            assert process.returncode == 1
+            assert said.endswith("glyphline: interrupted; run it again to go on\n")
         assert "Traceback" not in said
         wait_until(lambda: not at_work(clone), "nothing is left at work")
     clone.run("glyphline", "repro")

@@ -36,23 +36,32 @@ def one_after_the_other(finished: Clone, tmp_path_factory: pytest.TempPathFactor
     return found
 
 
-@pytest.mark.parametrize("moment", ["", "Running stage 'train@mlp'", "Updating lock file"])
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        ("dvc", ""),
+        ("dvc", "Running stage 'train@mlp'"),
+        ("dvc", "Updating lock file"),
+        ("glyphline", "train@mlp: "),
+    ],
+)
 def test_a_second_repro_during_the_first(
     finished: Clone,
     tmp_path_factory: pytest.TempPathFactory,
     one_after_the_other: dict[str, dict[str, bytes]],
+    command: str,
     moment: str,
 ) -> None:
     clone = finished.copy(tmp_path_factory.mktemp("clone") / "clone")
     ask(clone, ASKED["two"])
-    first = clone.start("dvc", "repro", PYTHONUNBUFFERED="1")
+    first = clone.start(command, "repro", PYTHONUNBUFFERED="1")
     assert first.stdout is not None
     said = ""
     while moment not in said:
         line = first.stdout.readline()
         assert line, said
         said += line
-    second = clone.start("dvc", "repro")
+    second = clone.start(command, "repro")
     outputs = [said + first.communicate()[0], second.communicate()[0]]
     codes = [first.returncode, second.returncode]
     assert 0 in codes, outputs

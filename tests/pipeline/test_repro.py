@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import stat
+from pathlib import Path
 
 import pytest
 
+from tests.guarantees.conftest import differing
 from tests.guarantees.declared import declarations
 from tests.pipeline.conftest import RUNNING, VARIANTS, Clone
 
@@ -147,3 +150,15 @@ def test_a_misspelt_override_is_refused_with_its_name(clone: Clone) -> None:
     assert result.returncode != 0
     assert "dropuot" in result.stdout
     assert not clone.git("diff", "HEAD", "params.yaml")
+
+
+@pytest.mark.long
+def test_a_worktree_of_spaces_and_other_letters_without_home_and_for_one_user_gives_the_same_bytes(
+    finished: Clone, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Bilder für Анна ☃"
+    finished.copy(tmp_path / "clone").git("worktree", "add", "--quiet", str(folder), "HEAD~1")
+    clone = Clone(folder)
+    clone.run("sh", "-c", "umask 077; unset HOME; exec glyphline repro")
+    assert differing(finished, clone) == []
+    assert stat.S_IMODE((folder / "report/index.html").stat().st_mode) == 0o600
