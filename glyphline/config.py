@@ -8,13 +8,16 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field
 
 from glyphline import paths
+from glyphline.data.records import load_dataset
 from glyphline.data.splits import Preprocess
 from glyphline.errors import ParamsError
+from glyphline.evaluation.metrics import METRICS
 from glyphline.model.variant import Variant
 from glyphline.review.limits import Gate, VariantName
 from glyphline.schema import parse_yaml, validated
 from glyphline.search.settings import Search
 
+LAYERS = {"space_to_depth", "filters", "kernel_size", "pooling", "augmentation"}  # keys that the images' size limits
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
@@ -31,7 +34,7 @@ class Params(BaseModel, extra="forbid", strict=True, frozen=True):
     """Everything that params.yaml says."""
 
     seed: int = Field(ge=0, lt=2**32, description="of the splits, the initial weights, dropout and shuffling")
-    dataset: str = Field(description="the name of a file in datasets/, without .yaml")
+    dataset: str = Field(max_length=60, description="the name of a file in datasets/, without .yaml")
     limit: PositiveInt | None = Field(
         default=None, description="how many training images to use, stratified; null for all"
     )
@@ -58,6 +61,30 @@ def load_params(path: Path) -> Params:
     except FileNotFoundError:
         raise ParamsError(f"{path}: there is no such file; run from the repository's root") from None
     return parse_params(parse_yaml(content, source=str(path)), source=str(path))
+
+
+def check_dataset(params: Params, root: Path = Path()) -> None:
+    """Raise ParamsError, a line for each mistake, unless the data set has a record, and every variant fits its images.
+
+    root: of the repository.
+    """
+    record = load_dataset(params.dataset, root)
+    if record.leading_metric not in METRICS:
+        raise ParamsError(
+            f"{paths.dataset(params.dataset)}: leading_metric: expected {' or '.join(METRICS)}, "
+            f"but it is {record.leading_metric!r}"
+        )
+    variants = {f"variants.{name}": variant for name, variant in params.variants.items()}
+    if params.search and not LAYERS & params.search.space.keys():  # else each trial has layers of its own
+        variants["search.fixed"] = params.search.fixed
+    mistakes = []
+    for key, variant in variants.items():
+        try:
+            variant.check_fits(record.side)
+        except ValueError as error:
+            mistakes.append(f"{paths.PARAMS}: {key}: {error}; data set {params.dataset} has images of that size")
+    if mistakes:
+        raise ParamsError("\n".join(mistakes))
 
 
 def parse_params(values: Any, source: str) -> Params:

@@ -25,6 +25,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from glyphline import paths
+from glyphline.config import check_dataset, load_params
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation.numbers import plural
 
@@ -47,6 +48,7 @@ def repro(jobs: int | None) -> list[str]:
     """
     if jobs is not None and jobs < 1:
         raise GlyphlineError(f"--jobs: expected 1 or more trainings at once, but it is {jobs}")
+    check_dataset(load_params(paths.PARAMS))  # DVC asks no stage before it runs another one alone
     try:
         asyncio.run(_repro(jobs))
     except asyncio.CancelledError:

@@ -6,6 +6,7 @@ come as IDX (gzipped or not) or as npz with the one array `arr_0`; a user's own 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -109,18 +110,21 @@ class Dataset(BaseModel, extra="forbid", strict=True, frozen=True):
         return self
 
 
-def dataset_names() -> list[str]:
-    """The names that `dataset` in params.yaml can have, in alphabetical order."""
-    return sorted(path.stem for path in paths.DATASETS.glob("[!.]*.yaml"))
+def dataset_names(root: Path = Path()) -> list[str]:
+    """The names that `dataset` in params.yaml can have, in alphabetical order. root: of the repository."""
+    return sorted(path.stem for path in (root / paths.DATASETS).glob("[!.]*.yaml"))
 
 
-def load_dataset(name: str) -> Dataset:
-    """Read and check the record of a data set. Raises ParamsError, one line for each thing that is wrong."""
+def load_dataset(name: str, root: Path = Path()) -> Dataset:
+    """Read and check the record of a data set. Raises ParamsError, one line for each thing that is wrong.
+
+    root: of the repository. A name that leads out of datasets/ is no data set's.
+    """
     path = paths.dataset(name)
-    if not path.is_file():
-        known = ", ".join(dataset_names()) or "none"
+    if path.parent != paths.DATASETS or not (root / path).is_file():
+        known = ", ".join(dataset_names(root)) or "none"
         raise ParamsError(f"{paths.PARAMS}: dataset: {name!r} has no file {path}; there are: {known}")
-    return parse_dataset(path.read_bytes(), source=str(path))
+    return parse_dataset((root / path).read_bytes(), source=str(path))
 
 
 def parse_dataset(content: bytes, source: str) -> Dataset:

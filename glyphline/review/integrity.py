@@ -20,7 +20,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from glyphline import paths
-from glyphline.config import parse_params
+from glyphline.config import check_dataset, parse_params
 from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.schema import parse_yaml
 
@@ -84,7 +84,7 @@ def _unreadable(root: Path) -> Iterator[str]:
         yield f"{rwlock.relative_to(root)}: DVC was killed while it wrote this, and cannot read it; {DELETE}"
     source = str(paths.PARAMS)
     try:
-        parse_params(parse_yaml((root / source).read_bytes(), source), source)
+        check_dataset(parse_params(parse_yaml((root / source).read_bytes(), source), source), root)
     except FileNotFoundError:
         yield f"{source}: there is no such file; {MEND}"
     except ParamsError as error:

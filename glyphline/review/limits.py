@@ -9,13 +9,13 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, create_m
 
 from glyphline.evaluation.metrics import METRICS
 
-NAME = r"^[a-z][a-z0-9_]*$"
+NAME = r"^[a-z][a-z0-9_]{0,39}$"  # files and figures have room for so much
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 def _check_name(name: str) -> str:
     if not re.fullmatch(NAME, name):
-        raise ValueError("a variant's name is a lower-case letter, then lower-case letters, digits and _")
+        raise ValueError("a variant's name is a lower-case letter, then up to 39 lower-case letters, digits and _")
     return name
 
 

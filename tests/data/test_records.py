@@ -75,7 +75,8 @@ def test_a_name_without_a_file_is_refused_with_those_there_are(world: Path) -> N
         (world / "datasets" / name).write_text(RECORD, encoding="utf-8")
     assert dataset_names() == ["a.b", "b"]
     assert load_dataset("b") == load_record("k49")
-    for name in ("a", "", "a\0", "../b", "x" * 99):
+    (world / "c.yaml").write_text(RECORD, encoding="utf-8")
+    for name in ("a", "", "a\0", "../c", str(world / "c"), "x" * 99):
         with pytest.raises(ParamsError, match=r"^params\.yaml: dataset: .* has no file .*; there are: a\.b, b$"):
             load_dataset(name)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from glyphline.review.integrity import problems
 from tests import fuzzing
 from tests.conftest import REPOSITORY, python
+from tests.guarantees.conftest import results
 from tests.pipeline.conftest import Clone
 
 
@@ -37,24 +42,74 @@ def test_no_library_adds_words_of_its_own(target: str, content: bytes, tmp_path:
         check(content)
 
 
-def test_a_name_out_of_params_yaml_is_no_part_of_a_command(finished: Clone, tmp_path: Path) -> None:
-    clone = finished.copy(tmp_path / "clone")
+NAME = "a variant's name is a lower-case letter, then up to 39 lower-case letters, digits and _"
+# What is said of names that only a forged dvc.lock says are checked: by the stage that runs, or by DVC before it does.
+FORGED = {
+    "x;touch PWNED;:": f"params.yaml: variants.x;touch PWNED;:: {NAME}\n",
+    "../precious": "models/../precious.keras' is ignored by .dvcignore",
+    "../../precious": "output 'precious.csv' is already specified in stage: 'train@../../precious'",
+    "../../../precious": "precious.csv' is already specified in stage: 'train@../../../precious'",
+    "../data/downloads/precious": "models/../data/downloads/precious.keras' is ignored by .dvcignore",
+    "a/../b": "Parameters 'variants.a/../b' are missing from 'params.yaml'",
+    "$(touch PWNED)": f"params.yaml: variants.$(touch PWNED): {NAME}\n",
+    "new\nline": f"params.yaml: variants.'new\\nline': {NAME}\n",
+    "m" * 41: f"params.yaml: variants.{'m' * 41}: {NAME}\n",
+    "m" * 999: "File name too long",
+}
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] * (place > 2)) for place, name in enumerate(FORGED)],
+    ids=lambda name: ascii(name)[:40],
+)
+def test_a_name_that_only_a_forged_lock_says_is_checked_runs_and_removes_nothing(
+    finished: Clone, tmp_path: Path, name: str
+) -> None:
+    clone = finished.copy(tmp_path / "within/clone")
+    folders = [clone.root, *(clone.root / folder for folder in ("data", "data/downloads", "metrics", "models"))]
+    for folder in (*clone.root.parents[:2], *folders):
+        for file in ("precious/file", "precious.csv", "precious.json", "precious.keras"):
+            (folder / file).parent.mkdir(exist_ok=True, parents=True)
+            (folder / file).touch()
     params, lock = clone.root / "params.yaml", clone.root / "dvc.lock"
-    before = hashlib.md5(params.read_bytes()).hexdigest()
+    digest = hashlib.md5(params.read_bytes()).hexdigest()
     text = params.read_text(encoding="utf-8")
     assert "\n  mlp:\n" in text
-    params.write_text(text.replace("\n  mlp:\n", "\n  'x;touch PWNED;:':\n"), encoding="utf-8")
-    forged = lock.read_text(encoding="utf-8").replace(before, hashlib.md5(params.read_bytes()).hexdigest())
+    params.write_text(text.replace("\n  mlp:\n", f"\n  {json.dumps(name)}:\n"), encoding="utf-8")
+    forged = lock.read_text(encoding="utf-8").replace(digest, hashlib.md5(params.read_bytes()).hexdigest())
     lock.write_text(forged, encoding="utf-8")
+
+    def files() -> set[Path]:
+        return {path for path in tmp_path.rglob("*") if not path.is_relative_to(clone.root / ".dvc")}
+
+    before = files()
+    refused = clone.run("glyphline", "repro", check=False)
+    assert re.fullmatch(rf"glyphline: params\.yaml: variants\..*: {re.escape(NAME)}\n", refused.stdout)
     result = clone.dvc("repro", check=False)
-    assert "Stage 'check' didn't change" in result.stdout, "the digest in dvc.lock says that params.yaml was checked"
     assert result.returncode != 0
-    assert not list(clone.root.rglob("PWNED"))
-    said = [line for line in result.stdout.splitlines() if line.startswith("params.yaml: ")]
-    assert said == [
-        "params.yaml: variants.x;touch PWNED;:: a variant's name is a lower-case letter, then lower-case "
-        "letters, digits and _"
-    ]
+    assert FORGED[name] in result.stdout
+    assert "Running stage 'check'" not in result.stdout, "the digest in dvc.lock says that params.yaml was checked"
+    assert before - files() == set()
+    assert list(tmp_path.rglob("PWNED")) == []
+    assert any(f": {NAME}; " in sentence for sentence in problems(clone.root)), "and make verify says so"
+
+
+@pytest.mark.parametrize("stage", ["download", "preprocess", "train", "tune", "train_tuned", "evaluate", "report"])
+def test_a_stage_that_reads_params_yaml_refuses_all_of_it(finished: Clone, tmp_path: Path, stage: str) -> None:
+    """Even what the stage itself does not use, in case a forged dvc.lock says that it was checked."""
+    clone = finished.copy(tmp_path / "clone")
+    params = clone.root / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("accuracy_floor", "accuracy_flor", 1))
+    before = results(clone)
+    variant = ["mlp"] if stage == "train" else []
+    refused = clone.run(sys.executable, "-m", f"stages.{stage}", *variant, check=False)
+    assert (refused.returncode, refused.stdout) == (
+        1,
+        "params.yaml: gate.accuracy_flor: unknown key; did you mean accuracy_floor?\n",
+    )
+    assert results(clone) == before
 
 
 @pytest.mark.long

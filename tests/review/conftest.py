@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glyphline import paths
 from glyphline.evaluation import scoring
+from tests.conftest import REPOSITORY
 from tests.pipeline.conftest import Clone
 
 Flags = NDArray[np.bool_]
@@ -99,11 +100,13 @@ class Scratch(Clone):
         self.write(paths.PER_CLASS, pd.concat(recalls).to_csv(index=False))
 
     def start_dvc(self) -> None:
-        """Make it a DVC repository with a pipeline of one stage."""
+        """Make it a DVC repository with a pipeline of one stage and the record of the data set."""
         from dvc.repo import Repo
 
         Repo.init(str(self.root), force=True).close()
         self.write("dvc.yaml", PIPELINE)
+        record = paths.dataset("mnist-5k")
+        self.write(record, (REPOSITORY / record).read_text(encoding="utf-8"))
         self.write("stages/evaluate.py", "# the stage\n")
         self.write(".gitignore", "/data\n")
 

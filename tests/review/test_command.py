@@ -133,6 +133,13 @@ def test_wrong_parameters_are_a_problem_of_the_repository(honest: Scratch, capsy
     assert "params.yaml: gate.accuracy_flor: unknown key; did you mean accuracy_floor?" in err
 
 
+def test_so_is_a_wrong_record_of_the_data_set(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
+    honest.write_params(dataset="emnist")
+    status, _, err = outcome(capsys, "--gate")
+    assert status == 1
+    assert "params.yaml: dataset: 'emnist' has no file datasets/emnist.yaml; there are: mnist-5k" in err
+
+
 @pytest.mark.parametrize(
     ("break_it", "arguments", "words"),
     [

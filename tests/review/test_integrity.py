@@ -58,7 +58,7 @@ plots: [metrics/test.json]
 """
 SETTINGS = (
     *(".dvc/.gitignore", ".dvc/config", ".dvcignore", ".gitattributes", ".gitignore"),
-    *("data/.gitignore", "models/.gitignore"),
+    *("data/.gitignore", "datasets/mnist-5k.yaml", "models/.gitignore"),
 )
 PARAMS = """\
 seed: 1234
@@ -188,6 +188,31 @@ def test_wrong_parameters_are_told(clone: Clone, old: str, new: str, words: str)
     assert sentence.startswith("params.yaml: ")
     assert words in sentence
     assert sentence.endswith(MEND)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("params.yaml", "fraction: 0.1", "fraction: 2", "preprocess.validation_fraction: input should be less than 1"),
+        ("params.yaml", "dataset: mnist-5k", "dataset: ../x", "dataset: '../x' has no file datasets/../x.yaml; "),
+        ("datasets/mnist-5k.yaml", "metric: accuracy", "metric: speed", "leading_metric: expected accuracy or "),
+        ("datasets/mnist-5k.yaml", "title:", "speed: 11\ntitle:", "speed: unknown key; known here: "),
+    ],
+)
+def test_what_check_would_refuse_is_told_though_the_lock_says_that_it_was_checked(
+    clone: Clone, file: str, old: str, new: str, words: str
+) -> None:
+    replace(clone.root / file, old, new)
+    params = (clone.root / "params.yaml").read_bytes()
+
+    def forge(stages: Any) -> None:
+        entry(stages, "check", "params.yaml").update(md5=hashlib.md5(params).hexdigest(), size=len(params))
+        stages["prepare"]["params"]["params.yaml"]["dataset"] = "../x" if b"../x" in params else "mnist-5k"
+
+    edit_lock(clone, forge)
+    sentences = problems(clone.root)
+    assert sentences[0].startswith(f"{file}: {words}")
+    assert all(sentence.startswith(f"{file}: ") and sentence.endswith(MEND) for sentence in sentences)
 
 
 CHECK = "params.yaml: it changed since check ran"
