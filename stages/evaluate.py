@@ -27,7 +27,7 @@ def main() -> None:
         print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
     card = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))
     class_names = card["class_names"]
-    make_deterministic(params.seed, params.threads)
+    make_deterministic(seed=0, threads=params.threads)
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
 

@@ -78,7 +78,7 @@ def _write_inputs() -> None:
     np.savez(paths.RAW_TRAIN, images=_images(labels), labels=labels)
     for split, count in (("train", 60), ("validation", 20)):
         (paths.PREPARED / split).mkdir(parents=True)
-        np.save(paths.PREPARED / split / "labels.npy", np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[:count]])
+        np.save(paths.PREPARED / split / "classes.npy", np.bincount(labels[:count], minlength=len(CLASS_NAMES)))
 
 
 def _write_search() -> None:

@@ -55,13 +55,13 @@ def read_run() -> Run:
             )
     predictions = {name: _read_csv(paths.predictions(name)) for name in test}
     labels = next(iter(predictions.values()))["label"]
-    splits = {split: _present(paths.PREPARED / split / "labels.npy") for split in ("train", "validation")}
+    splits = {split: _present(paths.PREPARED / split / "classes.npy") for split in ("train", "validation")}
     params = load_params(paths.PARAMS)
     searched = paths.TUNED in test
     return Run(
         params=params,
         card=_read_json(paths.DATASET_CARD),
-        images={split: len(np.load(path, mmap_mode="r")) for split, path in splits.items()} | {"test": len(labels)},
+        images={split: int(np.load(path).sum()) for split, path in splits.items()} | {"test": len(labels)},
         test=test,
         train={name: _read_json(paths.train_metrics(name)) for name in test},
         per_class=per_class,

@@ -35,7 +35,8 @@ ORDER = {("download", "data/params.schema.json")}
 UNOPENED = {
     ("check", "datasets/*.yaml"),  # it needs the names of all, and opens the one that params.yaml names
     ("plot", "data/evaluation/*/probabilities.npy"),
-    ("report", "data/prepared/*/images.npy"),  # it counts the labels, which are written with the images
+    ("report", "data/prepared/*/images.npy"),  # it reads how many there are of each class
+    ("report", "data/prepared/*/labels.npy"),
 }
 # Read and not declared, because it changes nothing that is written: where the trials of a search run.
 WHERE = {"workers", "trial_memory_gib"}

@@ -72,7 +72,8 @@ def test_an_experiment_trains_the_variants_that_it_changes_or_adds_and_no_other(
     before = clone.read("params.yaml").splitlines()
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
     output = clone.dvc("exp", "run", "-S", "variants.mlp.epochs=2", "-S", new).stdout
-    assert stages_run(output) == {"check", "train@mlp", "train@wide", "evaluate", "plot", "report"}
+    trained = {name for name in stages_run(output) if name.startswith(("train", "tune"))}
+    assert trained == {"train@mlp", "train@wide"}
     assert len(clone.read("metrics/history/mlp.csv").splitlines()) == 1 + 2
     assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", "tuned"]
     assert (clone.root / "plots/wide/network.png").is_file()

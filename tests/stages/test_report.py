@@ -37,7 +37,7 @@ def test_report_writes_one_page_twice_alike(tree: Path, small_run: Path) -> None
         ("metrics/predictions/winner.csv", None, "the report needs this file, and it is missing; "),
         ("metrics/train/winner.json", None, "the report needs this file, and it is missing; "),
         ("data/raw/dataset.json", None, "the report needs this file, and it is missing; "),
-        ("data/prepared/train/labels.npy", None, "the report needs this file, and it is missing; "),
+        ("data/prepared/train/classes.npy", None, "the report needs this file, and it is missing; "),
         ("plots/winner", None, "the report needs the pictures in it, and has none; "),
         ("metrics/test.json", "<<<<<<< HEAD", "this is not JSON (Expecting value"),
         ("metrics/test.json", "{}", "no variant is judged in it"),
