@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_repro, _add_predict, _add_review, _add_sweep, _add_runs):
+    for add in (_add_data, _add_repro, _add_predict, _add_review, _add_sweep, _add_runs):
         add(commands)
     parsed = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -38,6 +38,86 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _add_data(commands: Commands) -> None:
+    parser = commands.add_parser("data", help="make a data set of pictures of your own")
+    parser = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "add",
+        help="look at pictures, check them, and write a record and one packed file",
+        description="Read labelled pictures, say what was found, and write datasets/NAME.yaml and datasets/NAME.npz, "
+        "which DVC tracks. Then: dvc exp run -S dataset=NAME. docs/own-data.md says what is read.",
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a folder, zip, tar, CSV, npz, IDX, Parquet or MATLAB file; train=PATH test=PATH where they are apart; "
+        "PATH,LABELS where labels lie in a file of their own",
+    )
+    parser.add_argument("--name", required=True, help="of the data set, as `dataset` in params.yaml will have it")
+    parser.add_argument("--title", help="for figures and the report; default: the name")
+    parser.add_argument("--licence", help="of the pictures")
+    parser.add_argument("--citation", help="whose pictures these are")
+    parser.add_argument(
+        "--side", type=int, metavar="PIXELS", help="of the images, 8 to 128; default: from their median"
+    )
+    parser.add_argument("--channels", type=int, choices=(1, 3), help="default: 1 where all pictures are grey")
+    parser.add_argument(
+        "--invert",
+        dest="inverted",
+        action=argparse.BooleanOptionalAction,
+        help="let light and dark change places, or not",
+    )
+    parser.add_argument(
+        "--transpose", dest="transposed", action="store_true", help="let rows and columns change places"
+    )
+    parser.add_argument(
+        "--label-from", metavar="REGEX", help="what finds the class in a picture's path: its first group"
+    )
+    parser.add_argument("--label-column", metavar="COLUMN", help="of a table: first, last, or a column's name")
+    parser.add_argument(
+        "--group-by", metavar="REGEX", help="what finds, say, the writer in a path; keeps each on one side"
+    )
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out files that cannot be read")
+    parser.add_argument(
+        "--drop-conflicts", action="store_true", help="leave out images that occur under several labels"
+    )
+    parser.add_argument("--drop-rare", action="store_true", help="leave out classes with too few images")
+    parser.add_argument("--dry-run", action="store_true", help="say everything, and write no data set")
+    parser.set_defaults(run=_data_add)
+
+
+def _data_add(arguments: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from glyphline import paths
+    from glyphline.data.add import Request, examine, write
+    from glyphline.errors import printable
+    from glyphline.figures.data import examples
+    from glyphline.figures.style import save
+
+    request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
+    imported = examine(request)
+    for line in imported.said:
+        print(printable(line))
+    if len(imported.images):
+        sheet = paths.contact_sheet(request.name)
+        names = imported.class_names
+        save(examples(imported.images, imported.labels, names, request.title or request.name), sheet)
+        print(f"look at it: {sheet}", flush=True)
+    for problem in imported.problems:
+        print(f"glyphline: {printable(problem)}", file=sys.stderr)
+    if imported.problems:
+        return 1
+    if not arguments.dry_run:
+        write(imported)
+        record, pack = paths.dataset(request.name), paths.pack(request.name)
+        print(
+            f"{record} and {pack} are written; next: dvc exp run -S dataset={request.name}\n"
+            "For the queue, commit first what git status lists under datasets/."
+        )
+    return 0
 
 
 def _add_repro(commands: Commands) -> None:

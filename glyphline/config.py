@@ -11,7 +11,7 @@ from glyphline import paths
 from glyphline.data.records import load_dataset
 from glyphline.data.splits import Preprocess
 from glyphline.errors import ParamsError
-from glyphline.evaluation.metrics import METRICS
+from glyphline.evaluation.metrics import check_leading
 from glyphline.model.variant import Variant
 from glyphline.review.limits import Gate, VariantName
 from glyphline.schema import parse_yaml, validated
@@ -69,11 +69,7 @@ def check_dataset(params: Params, root: Path = Path()) -> None:
     root: of the repository.
     """
     record = load_dataset(params.dataset, root)
-    if record.leading_metric not in METRICS:
-        raise ParamsError(
-            f"{paths.dataset(params.dataset)}: leading_metric: expected {' or '.join(METRICS)}, "
-            f"but it is {record.leading_metric!r}"
-        )
+    check_leading(record.leading_metric, params.dataset)
     variants = {f"variants.{name}": variant for name, variant in params.variants.items()}
     if params.search and not LAYERS & params.search.space.keys():  # else each trial has layers of its own
         variants["search.fixed"] = params.search.fixed

@@ -1,8 +1,10 @@
 """Refuse a params.yaml, or a record of its data set, that is wrong before any work is done.
 
 Every other stage comes after this one: its output, the JSON schema of params.yaml (for editors that complete and
-check YAML), depends on the code and on the names of the data sets alone, so a changed parameter reruns the check and
-then only what the parameter concerns.
+check YAML), depends on the code alone, so a changed parameter reruns the check and then only what it concerns.
+
+The record is no dependency of this stage: download depends on it, and refuses a wrong one too. Nor is its folder, which
+holds the packs of users' data sets: not every clone has them.
 """
 
 import argparse
@@ -12,7 +14,6 @@ import os
 
 from glyphline import paths, stage
 from glyphline.config import Params, check_dataset, load_params
-from glyphline.data.records import dataset_names
 from glyphline.errors import ParamsError
 
 
@@ -25,7 +26,6 @@ def main() -> None:
             os.utime(paths.PARAMS)
         raise
     schema = Params.model_json_schema()
-    schema["properties"]["dataset"]["enum"] = dataset_names()
     paths.SCHEMA.parent.mkdir(exist_ok=True)
     paths.SCHEMA.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
 

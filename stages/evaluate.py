@@ -11,7 +11,7 @@ from glyphline import paths, stage
 from glyphline.config import load_params
 from glyphline.data.arrays import save_array, save_arrays
 from glyphline.evaluation import scoring
-from glyphline.evaluation.metrics import METRICS
+from glyphline.evaluation.metrics import METRICS, check_leading
 from glyphline.evaluation.numbers import percent, percent_interval
 from glyphline.model import inference
 from glyphline.model.training import make_deterministic
@@ -26,6 +26,7 @@ def main() -> None:
     for stray in sorted({path.stem for path in paths.MODELS.glob("*.keras")} - set(params.judged())):
         print(f"{paths.model(stray)}: not a variant of params.yaml any more, left out (delete it when you like)")
     card = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))
+    check_leading(card["leading_metric"], card["name"])
     class_names = card["class_names"]
     make_deterministic(seed=0, threads=params.threads)
     with np.load(paths.RAW_TEST) as raw:

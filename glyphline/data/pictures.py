@@ -119,6 +119,8 @@ def _reduced(image: Image.Image, extremes: tuple[float, float] | None) -> Image.
     Converted and averaged tile by tile: next to the decoded picture itself there is never another of its size.
     """
     size = within(*image.size, WORKING_SIDE)
+    if size == image.size:
+        return _converted(image, extremes)
     # Twice the working size at least: the rest is left to resize, which weighs the pixels that lie on a boundary.
     factors = max(1, image.width // (2 * size[0])), max(1, image.height // (2 * size[1]))
     width, height = image.width / factors[0], image.height / factors[1]
@@ -168,7 +170,10 @@ def _values(tile: Image.Image) -> Floats:
 def _upright(reduced: Image.Image, image: Image.Image) -> Image.Image:
     """Turned as the EXIF orientation of `image` says; as it is where the EXIF data are damaged."""
     try:
-        reduced.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if orientation == 1:
+            return reduced
+        reduced.getexif()[ExifTags.Base.Orientation] = orientation
         return ImageOps.exif_transpose(reduced)
     except Exception:  # of many kinds, and the pixels are well
         return reduced

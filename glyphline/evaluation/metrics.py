@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphline import paths
+from glyphline.errors import ParamsError
 from glyphline.evaluation.numbers import DIGITS
 from glyphline.evaluation.significance import CONFIDENCE_LEVEL, Paired, compare, compare_balanced
 
@@ -46,6 +48,13 @@ def measure(labels: Classes, predicted: Classes) -> dict[str, float]:
         for name, metric in METRICS.items()
         for end, value in zip(("", "_low", "_high"), metric.score(labels, predicted), strict=True)
     }
+
+
+def check_leading(metric: str, dataset: str) -> None:
+    """Raise ParamsError where the record of a data set lets something lead that is not measured."""
+    if metric not in METRICS:
+        known = " or ".join(METRICS)
+        raise ParamsError(f"{paths.dataset(dataset)}: leading_metric: expected {known}, but it is {metric!r}")
 
 
 def balanced_accuracy(labels: Classes, predicted: Classes) -> tuple[float, float]:

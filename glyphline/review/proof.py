@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def prove(repository: Path) -> Proof:
         clone = Path(folder) / "clone"
         git_output(repository, "clone", "--quiet", str(repository), str(clone))
         git_output(clone, "checkout", "--quiet", "--detach", commit)
+        _bring_packs(repository, clone)
         # This process' own dvc and python, and no cluster: another's machines prove nothing about this one.
         environment = {name: value for name, value in os.environ.items() if name not in CLUSTER_VARIABLES.values()}
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -92,6 +94,17 @@ def prove(repository: Path) -> Proof:
         if subprocess.run(command, cwd=clone, env=environment, stdout=sys.stderr, check=False).returncode:
             raise GlyphlineError("dvc repro failed, so nothing is proven; what it said stands above")
         return compare(clone)
+
+
+def _bring_packs(repository: Path, clone: Path) -> None:
+    """Copy the packed images of users' data sets: they are what everything is made of, and no result.
+
+    One that is missing is missed by download, if it is the chosen one.
+    """
+    for tracked in (clone / paths.DATASETS).glob("*.npz.dvc"):
+        pack = tracked.relative_to(clone).with_suffix("")
+        if (repository / pack).is_file():
+            shutil.copyfile(repository / pack, clone / pack)
 
 
 def compare(rebuilt: Path) -> Proof:

@@ -33,12 +33,13 @@ ROOT = {"stages/__init__.py", *(str(path.relative_to(REPOSITORY)) for path in RE
 ORDER = {("download", "data/params.schema.json")}
 # Part of a declared folder and not opened: DVC cannot name what a loop's stages write but by the folder.
 UNOPENED = {
-    ("check", "datasets/*.yaml"),  # it needs the names of all, and opens the one that params.yaml names
     ("plot", "data/evaluation/*/probabilities.npy"),
     ("report", "data/prepared/*/images.npy"),  # it reads how many there are of each class
     ("report", "data/prepared/*/labels.npy"),
 }
-# Read and not declared, because it changes nothing that is written: where the trials of a search run.
+# Read and not declared, because it changes nothing that is written: download depends on the record and reads it again.
+EARLY = {("check", "datasets")}
+# As little does it change where the trials of a search run.
 WHERE = {"workers", "trial_memory_gib"}
 
 
@@ -56,7 +57,7 @@ def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[st
         return [name for name in sorted(names) if not any(under(each, [name], separator) for each in done)]
 
     order = {path for name, path in ORDER if name == stage}
-    own = declared.written | set(ALLOWED)
+    own = declared.written | set(ALLOWED) | {path for name, path in EARLY if name == stage}
     beside = ROOT | (config if "glyphline/config.py" in happened.read else set())
     code = {name for name in beside if not under(name, schemas(declared), "/")}
     unopened = [pattern for name, pattern in UNOPENED if name == stage]

@@ -85,12 +85,12 @@ def test_every_parameter_reruns_what_needs_it_and_nothing_else() -> None:
         assert named(affected(key)) == expected(key, list(DECLARED)), key
 
 
-def test_a_changed_record_concerns_check_and_download_alone_and_download_only_where_it_is_the_chosen_one() -> None:
+def test_a_changed_record_concerns_download_alone_and_only_where_it_is_the_chosen_one() -> None:
     readers = {
         name: {stage for stage, needs in DECLARED.items() if under(f"datasets/{name}.yaml", needs.read, "/")}
         for name in (PARAMS["dataset"], "another")
     }
-    assert readers == {PARAMS["dataset"]: {"check", "download"}, "another": {"check"}}
+    assert readers == {PARAMS["dataset"]: {"download"}, "another": set()}
 
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")

@@ -31,7 +31,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
     (folder / "data/raw").mkdir(parents=True)
     np.savez(folder / "data/raw/test.npz", images=digits[0][::5], labels=digits[1][::5])
     (folder / "data/raw/dataset.json").write_text(
-        json.dumps({"class_names": KANA, "leading_metric": "balanced_accuracy"}), encoding="utf-8"
+        json.dumps({"name": "kmnist", "class_names": KANA, "leading_metric": "balanced_accuracy"}), encoding="utf-8"
     )
     training.make_deterministic(1)
     for name, values in VARIANTS.items():

@@ -1,0 +1,467 @@
+"""A user's own pictures: read in every form, checked, divided, prepared and written as one data set."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glyphline import paths
+from glyphline.cli import main
+from glyphline.data.add import Imported, Request, examine
+from glyphline.data.pack import read_pack
+from glyphline.data.pictures import read_picture
+from glyphline.data.records import load_dataset
+from glyphline.errors import GlyphlineError
+from glyphline.predict.prepare import Preparation
+from tests.data import made
+from tests.data.made import CLASSES, IMAGES, LABELS, NAMES, class_folders, glyphs, pixel_rows, png, text, write_files
+
+
+def add(*sources: object, **options: Any) -> Imported:
+    return examine(Request([str(source) for source in sources], "runes", **options))
+
+
+def right(*sources: object, **options: Any) -> Imported:
+    """An import without objections."""
+    imported = add(*sources, **options)
+    assert imported.problems == []
+    return imported
+
+
+def refusal(*sources: object, **options: Any) -> str:
+    """The one sentence that refuses a source."""
+    try:
+        problems = add(*sources, **options).problems
+    except GlyphlineError as error:
+        problems = [str(error)]
+    (problem,) = problems
+    assert len(problem.splitlines()) == 1
+    return problem
+
+
+def pairs(imported: Imported) -> set[tuple[bytes, str]]:
+    """What the pixels are called."""
+    names = [imported.class_names[label] for label in imported.labels]
+    return {(image.tobytes(), name) for image, name in zip(imported.images, names, strict=True)}
+
+
+def said(imported: Imported, words: str) -> bool:
+    return any(re.search(words, line) for line in imported.said)
+
+
+EXPECTED = {(image.tobytes(), name) for image, name in zip(IMAGES, NAMES, strict=True)}
+
+
+# What is read
+
+
+@pytest.mark.parametrize("form", made.FORMS)
+def test_every_form_gives_the_same_images_with_the_same_labels(form: str, world: Path) -> None:
+    imported = right(made.FORMS[form](world))
+    assert pairs(imported) == EXPECTED
+    assert imported.class_names == list(CLASSES), "2 before 10"
+    np.testing.assert_array_equal(imported.images, IMAGES)  # in their own order
+    assert (imported.look.side, imported.look.channels, imported.look.inverted) == (28, 1, False)
+
+
+@pytest.mark.parametrize("form", made.NUMBERED)
+def test_numbers_are_kept_as_the_names_of_classes(form: str, world: Path) -> None:
+    imported = right(made.NUMBERED[form](world))
+    first = 1 if form == "mat" else 0
+    assert imported.class_names == [str(first + number) for number in range(3)]
+    np.testing.assert_array_equal(imported.images, IMAGES)
+    np.testing.assert_array_equal(imported.labels, LABELS)
+
+
+def test_the_same_images_are_held_out_whatever_form_and_order_they_come_in(world: Path) -> None:
+    held_out = []
+    for form in ("class folders", "tar.gz", "npz", "csv"):
+        (world / form).mkdir()
+        imported = right(made.FORMS[form](world / form))
+        held_out.append({image.tobytes() for image in imported.images[imported.is_test]})
+    assert held_out[0] == held_out[1] == held_out[2] == held_out[3]
+    for label in range(3):
+        assert 1 <= int((imported.is_test & (imported.labels == label)).sum()) <= 6
+
+
+def test_split_folders_and_nested_classes(world: Path) -> None:
+    files = {}
+    for n, image in enumerate(glyphs(40, seed=2)):
+        split = ("Training", "test", "val")[n % 3 if n < 12 else 0]
+        files[f"wrapped/{split}/{('Latin/a', 'Greek/β')[n % 2]}/{n}.png"] = png(image)
+    imported = right(write_files(world / "set", files))
+    assert imported.class_names == ["Greek/β", "Latin/a"]
+    assert int(imported.is_test.sum()) == 4
+    assert said(imported, "validation images join the training images")
+
+
+def test_train_and_test_named_apart_and_labels_in_a_file_of_their_own(world: Path) -> None:
+    train, test = glyphs(30, seed=3), glyphs(12, seed=4)
+    for name, images in (("a", train), ("b", test)):
+        rows = [",".join(map(str, image.ravel())) for image in images]
+        text(world, "\n".join(rows), f"{name}.csv")
+        text(world, "label\n" + "".join(f"{n % 3 + 1}\n" for n in range(len(images))), f"{name}-labels.csv")
+    imported = right("train=a.csv,a-labels.csv", "test=b.csv,b-labels.csv")
+    np.testing.assert_array_equal(imported.images, np.concatenate([train, test]))
+    assert imported.is_test.tolist() == [False] * 30 + [True] * 12
+    assert imported.class_names == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("trainX", "trainY", "testX", "testY"),
+    ],
+)
+def test_the_usual_keys_of_npz_files_are_known(keys: tuple[str, ...], world: Path) -> None:
+    labels = np.eye(3)[LABELS] if keys[0] == "x_train" else LABELS
+    arrays = dict(zip(keys, (IMAGES[:30], labels[:30], IMAGES[30:], labels[30:]), strict=True))
+    np.savez(world / "set.npz", **arrays)  # type: ignore[arg-type]
+    imported = right("set.npz")
+    np.testing.assert_array_equal(imported.images, IMAGES)
+    assert imported.is_test.tolist() == [False] * 30 + [True] * 6
+
+
+def test_the_class_in_a_flat_file_s_name(world: Path) -> None:
+    files = {f"{name}_{n}.png": png(image) for n, (name, image) in enumerate(zip(NAMES, IMAGES, strict=True))}
+    folder = write_files(world / "set", files)
+    assert "--label-from" in refusal(folder)
+    assert pairs(right(folder, label_from=r"^([^_]+)_")) == EXPECTED
+    assert pairs(right(folder, label_from=r"(?P<label>\w+)_\d+")) == EXPECTED
+    assert "this is no regular expression" in refusal(folder, label_from="(")
+
+
+def test_values_are_scaled_by_their_range_and_never_clipped(world: Path) -> None:
+    sixteenths = (IMAGES // 16).astype(np.float64)  # 0 to 15
+    sixteenths[0, 0, 0] = 16
+    np.savez(world / "deep.npz", images=IMAGES.astype(np.uint16) * 257, labels=LABELS)
+    np.savez(world / "sixteenths.npz", images=sixteenths, labels=LABELS)
+    np.savez(world / "unit.npz", images=IMAGES / 255, labels=LABELS)
+    np.testing.assert_array_equal(right("deep.npz").images, IMAGES)
+    np.testing.assert_array_equal(right("unit.npz").images, IMAGES)
+    np.testing.assert_array_equal(right("sixteenths.npz").images, np.rint(sixteenths * 255 / 16).astype(np.uint8))
+    deep = write_files(world / "deep", {})
+    for n, (name, image) in enumerate(zip(NAMES, IMAGES.astype(np.uint16) * 200 + 7, strict=True)):
+        (deep / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(deep / name / f"{n:03}.png")
+    imported = right(deep)
+    assert imported.look.values == (7.0, 51007.0)
+    np.testing.assert_array_equal(imported.images, IMAGES)
+
+
+def test_side_channels_polarity_and_transposition(world: Path) -> None:
+    write_files(world / "dark", {name: png(255 - made.IMAGES[n]) for n, name in enumerate(class_folders())})
+    imported = right("dark")
+    assert imported.look.inverted
+    assert said(imported, "dark on light, so turned over")
+    assert {image.tobytes() for image in imported.images} == {image.tobytes() for image in IMAGES}
+    assert not right("dark", inverted=False).look.inverted
+    wide = right("dark", side=40, channels=3)
+    assert wide.images.shape[1:] == (40, 40, 3)
+    turned = right("dark", transposed=True)
+    np.testing.assert_array_equal(turned.images, np.swapaxes(imported.images, 1, 2))
+    generator = np.random.default_rng(5)
+    colours = {
+        f"{CLASSES[n % 3]}/{n:03}.png": png(generator.integers(0, 256, (50, 30, 3), dtype=np.uint8)) for n in range(30)
+    }
+    coloured = right(write_files(world / "colours", colours))
+    assert coloured.images.shape == (30, 52, 52, 3)
+    assert not coloured.look.inverted
+    assert "expected 8 to 128" in refusal("colours", side=129)
+
+
+# What is wrong
+
+
+def test_unreadable_files_are_all_listed_and_left_out_when_asked(world: Path) -> None:
+    folder = write_files(world / "set", class_folders() | {"a/broken.png": b"\x89PNG\r\n\x1a\nno", "a/empty.jpg": b""})
+    imported = add(folder)
+    assert "2 files cannot be read" in imported.problems[0]
+    assert sum("broken.png: " in line or "empty.jpg: " in line for line in imported.said) == 2
+    skipped = right(folder, skip_unreadable=True)
+    assert pairs(skipped) == EXPECTED
+    assert len(skipped.found["unreadable"]) == 2
+
+
+def test_what_is_no_picture_is_ignored_and_counted(world: Path) -> None:
+    extra = {".hidden.png": b"x", "__MACOSX/a/._1.png": b"x", "a/Thumbs.db": b"x", "notes.md": b"\0\1", "b.md": b"\0"}
+    imported = right(write_files(world / "set", class_folders() | extra))
+    assert pairs(imported) == EXPECTED
+    assert said(imported, "3 hidden files and folders: ignored")
+    assert said(imported, r"2 files ending in \.md, no pictures: ignored")
+
+
+def test_one_image_under_two_labels_is_refused_or_left_out(world: Path) -> None:
+    folder = write_files(world / "set", class_folders() | {"10/same.png": png(IMAGES[0])})
+    assert "occur under several labels, the first under 2 and 10" in refusal(folder)
+    dropped = right(folder, drop_conflicts=True)
+    assert pairs(dropped) == EXPECTED - {(IMAGES[0].tobytes(), "2")}
+
+
+def test_training_images_that_are_test_images_too_are_dropped_and_counted(world: Path) -> None:
+    files = class_folders("train/") | {f"test/{NAMES[n]}/{n}.png": png(IMAGES[n]) for n in range(9)}
+    imported = right(write_files(world / "set", files))
+    assert said(imported, "9 training images are pixel for pixel test images too: left out")
+    assert (int(imported.is_test.sum()), len(imported.images)) == (9, 36)
+
+
+def test_copies_of_an_image_are_all_on_one_side(world: Path) -> None:
+    files = class_folders() | {name.replace(".png", "-again.png"): content for name, content in class_folders().items()}
+    imported = right(write_files(world / "set", files))
+    assert said(imported, "36 images are pixel for pixel the same as another one")
+    test, train = ({image.tobytes() for image in imported.images[imported.is_test == part]} for part in (True, False))
+    assert test
+    assert not test & train
+
+
+def test_a_later_import_keeps_the_test_images(world: Path) -> None:
+    files = {f"{n % 2}/{n}.png": png(image) for n, image in enumerate(glyphs(200, seed=6))}
+    first = dict(list(files.items())[:100])
+    before, after = right(write_files(world / "first", first)), right(write_files(world / "all", files))
+    old = {image.tobytes() for image in before.images}
+    test_before = {image.tobytes() for image in before.images[before.is_test]}
+    test_after = {image.tobytes() for image in after.images[after.is_test]}
+    assert test_before <= test_after
+    assert test_after & old == test_before
+
+
+def test_a_group_is_on_one_side(world: Path) -> None:
+    files = {f"{n % 2}/writer{n % 25}_{n}.png": png(image) for n, image in enumerate(glyphs(200, seed=7))}
+    imported = right(write_files(world / "set", files), group_by=r"writer(\d+)_")
+    writers = {image.tobytes(): n % 25 for n, image in enumerate(glyphs(200, seed=7))}
+    sides: dict[int, set[bool]] = {}
+    for image, is_test in zip(imported.images, imported.is_test.tolist(), strict=True):
+        sides.setdefault(writers[image.tobytes()], set()).add(is_test)
+    assert all(len(side) == 1 for side in sides.values())
+    assert {True} in sides.values()
+    assert "it finds nothing in" in refusal(world / "set", group_by="nobody")
+
+
+def test_rare_classes_are_refused_or_left_out(world: Path) -> None:
+    folder = write_files(world / "set", class_folders() | {"rare/1.png": png(glyphs(1, seed=8)[0])})
+    assert "1 classes have too few images, less than 5 images" in refusal(folder)
+    dropped = right(folder, drop_rare=True)
+    assert dropped.class_names == list(CLASSES)
+    assert pairs(dropped) == EXPECTED
+
+
+def test_uneven_classes_let_balanced_accuracy_lead_and_alike_names_are_told(world: Path) -> None:
+    files = {f"{'A' if n < 70 else 'a'}/{n}.png": png(image) for n, image in enumerate(glyphs(80, seed=9))}
+    imported = right(write_files(world / "set", files))
+    assert said(imported, "balanced accuracy leads")
+    assert said(imported, "1 names of classes differ in case alone: A and a")
+
+
+def test_split_folders_that_disagree_are_refused(world: Path) -> None:
+    files = class_folders("train/") | {f"test/b{n}/{n}.png": png(image) for n, image in enumerate(glyphs(5, seed=10))}
+    assert "5 classes have test images and no training images" in refusal(write_files(world / "set", files))
+
+
+def test_an_unlabelled_test_set_is_none_and_that_is_said(world: Path) -> None:
+    files = class_folders("train/") | {f"test/{n}.png": png(image) for n, image in enumerate(glyphs(5, seed=11))}
+    imported = right(write_files(world / "set", files))
+    assert said(imported, "5 test images have no labels, so they are no test set here")
+    assert pairs(imported) == EXPECTED
+
+
+def test_blank_images_are_counted(world: Path) -> None:
+    folder = write_files(world / "set", class_folders() | {"a/blank.png": png(np.zeros((28, 28), np.uint8))})
+    assert said(right(folder), "1 images are blank")
+
+
+# What is written, and what comes of it
+
+
+@pytest.fixture
+def repository(world: Path) -> Path:
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, check=True, cwd=world)
+    return world
+
+
+def test_the_command_writes_a_record_and_a_pack_that_the_pipeline_reads(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_files(repository / "set", class_folders())
+    assert main(["data", "add", "set", "--name", "runes", "--dry-run"]) == 0
+    assert not list(repository.glob("datasets/*"))
+    assert main(["data", "add", "set", "--name", "runes", "--title", "Runes", "--licence", "CC0"]) == 0
+    out, err = capsys.readouterr()
+    assert "datasets/runes.yaml and datasets/runes.npz are written; next: dvc exp run -S dataset=runes\n" in out
+    assert err == ""
+    assert sorted(path.name for path in (repository / "datasets").iterdir()) == [
+        ".gitignore",
+        "runes.npz",
+        "runes.npz.dvc",
+        "runes.yaml",
+    ]
+    assert paths.contact_sheet("runes").is_file()
+    staged = subprocess.run(
+        ["git", "diff", "--cached", "--name-only"], capture_output=True, text=True, check=True
+    ).stdout
+    assert {"datasets/runes.yaml", "datasets/runes.npz.dvc", "datasets/.gitignore"} <= set(staged.split())
+    record = load_dataset("runes")
+    assert (record.title, record.licence, record.class_names) == ("Runes", "CC0", list(CLASSES))
+    (images, labels), (test_images, test_labels) = read_pack("runes", record)
+    found = {
+        (image.tobytes(), record.class_names[label])
+        for image, label in [*zip(images, labels, strict=True), *zip(test_images, test_labels, strict=True)]
+    }
+    assert found == EXPECTED
+    paths.pack("runes").write_bytes(b"another file")
+    with pytest.raises(GlyphlineError, match=r"^datasets/runes\.npz: its digest is sha256:"):
+        read_pack("runes", record)
+    paths.pack("runes").unlink()
+    with pytest.raises(GlyphlineError, match=r"bring them with: dvc pull datasets/runes\.npz\.dvc"):
+        read_pack("runes", record)
+
+
+def test_a_refused_set_leaves_nothing_behind(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(repository / "set", class_folders() | {"10/same.png": png(IMAGES[0])})
+    assert main(["data", "add", "set", "--name", "runes"]) == 1
+    assert "--drop-conflicts" in capsys.readouterr().err
+    assert not list(repository.glob("datasets/*"))
+    assert main(["data", "add", "nowhere", "--name", "runes"]) == 1
+    assert capsys.readouterr().err == "glyphline: nowhere: there is no such file or folder\n"
+
+
+@pytest.mark.parametrize("name", ["mnist-5k", "1", "no", "a/b", "../x", "é", ""])
+def test_names_that_cannot_be_are_refused(name: str, world: Path) -> None:
+    record = Path(__file__).parents[2] / "datasets/mnist-5k.yaml"
+    write_files(world, {"datasets/mnist-5k.yaml": record.read_bytes()})
+    with pytest.raises(GlyphlineError, match="--name"):
+        examine(Request(["set"], name))
+
+
+def test_a_picture_of_the_set_is_prepared_as_the_import_prepared_it(world: Path) -> None:
+    generator = np.random.default_rng(12)
+    files = {
+        f"{CLASSES[n % 3]}/{n:03}.png": png(generator.integers(0, 256, (20 + n, 70 - n), dtype=np.uint8))
+        for n in range(30)
+    }
+    folder = write_files(world / "set", files)
+    imported = right(folder, side=32, inverted=True)
+    from glyphline.data.records import Pictures
+
+    prepare = Preparation(32, 1, Pictures(how="fitted", inverted=True))
+    for path, image in zip(sorted(folder.rglob("*.png"), key=lambda path: path.name), imported.images, strict=True):
+        np.testing.assert_array_equal(prepare(read_picture(path)).image, image)
+
+
+# Hostile files
+
+
+def rows_with(place: int, cell: str) -> str:
+    lines = pixel_rows(head=True).splitlines()
+    cells = lines[5].split(",")
+    cells[place : place + 1] = [cell] if cell != "nothing" else []
+    lines[5] = ",".join(cells)
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (rows_with(7, "nan"), "row 6, column 8: expected a number for a pixel, but it is 'nan'"),
+        (rows_with(7, "-3"), "row 6, column 8: expected a number from 0 up"),
+        (rows_with(7, "ink"), "row 6, column 8: expected a number for a pixel, but it is 'ink'"),
+        (rows_with(7, ""), "row 6, column 8: expected a number"),
+        (rows_with(7, "1,2"), "its rows are not all alike"),
+        (rows_with(7, "nothing"), "row 6"),
+        (rows_with(0, ""), "row 6: the label is missing"),
+        (pixel_rows(head=True).splitlines()[0], "no pixels in it"),
+        ("a,b\n1,2\n", "no pixels in it"),
+        ("", "no folder, archive, table or array"),
+    ],
+)
+def test_wrong_tables_are_one_sentence(content: str, words: str, world: Path) -> None:
+    assert words in refusal(text(world, content))
+
+
+def many(count: int) -> Iterable[str]:
+    for number in range(count):
+        yield f"class{number}," + ",".join(["0"] * 15 + [str(number % 200)])
+
+
+def test_50000_classes_are_one_sentence(world: Path) -> None:
+    text(world, "label," + ",".join(f"p{n}" for n in range(16)) + "\n" + "\n".join(many(50_000)))
+    assert "there are more than 4,000 classes" in refusal("set.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), "this is an HDF5 file"),
+        (b"\x80\x04\x95" + bytes(600), "this is a Python pickle, which can run code"),
+        (png(IMAGES[0]), "this is one picture"),
+        (b"PK\3\4" + bytes(600), "damaged"),
+        (b"\x1f\x8b" + bytes(600), "damaged"),
+        (b"\0\0\x08\3" + bytes(3), "damaged"),
+        (b"PAR1" + bytes(600), "damaged"),
+        (b"MATLAB 5.0 MAT-file" + bytes(600), "damaged"),
+        (bytes(600), "no folder, archive, table or array"),
+    ],
+)
+def test_files_that_are_not_read_are_one_sentence(content: bytes, words: str, world: Path) -> None:
+    (world / "set").write_bytes(content)
+    assert words in refusal("set")
+
+
+def test_arrays_of_objects_are_not_unpacked(world: Path) -> None:
+    np.savez(world / "set.npz", images=np.array([{}, {}], dtype=object), labels=np.arange(2))
+    assert "can run code and is not read" in refusal("set.npz")
+
+
+def test_paths_and_links_that_lead_out_are_refused(world: Path) -> None:
+    import tarfile
+    import zipfile
+
+    with zipfile.ZipFile(world / "set.zip", "w") as archive:
+        archive.writestr("../../a/1.png", b"x")
+    assert "leads out of the archive" in refusal("set.zip")
+    with tarfile.open(world / "set.tar", "w") as tar:
+        link = tarfile.TarInfo("a/1.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    assert "is a link or a device" in refusal("set.tar")
+    write_files(world / "set", class_folders())
+    (world / "set/a/out.png").symlink_to("/etc/passwd")
+    assert "this link leads out of set" in refusal("set")
+
+
+def test_two_files_of_one_name_are_refused(world: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(world / "set.zip", "w") as archive:
+        archive.writestr("a/1.png", png(IMAGES[0]))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a/1.png", png(IMAGES[1]))
+    assert "two files in it are called a/1.png" in refusal("set.zip")
+
+
+def test_bombs_are_refused_before_they_go_off(world: Path) -> None:
+    import struct
+    import zipfile
+
+    with zipfile.ZipFile(world / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(9):
+            archive.writestr(f"a/{number}.png", bytes(1 << 27))
+    assert "it would unpack to" in refusal("set.zip")
+    (world / "set.idx").write_bytes(struct.pack(">4I", 0x803, 2**31, 28, 28) + bytes(100))
+    assert "more than is read of one array" in refusal("set.idx")
+    large = bytearray(png(IMAGES[0]))
+    large[16:24] = struct.pack(">2I", 2**16, 2**15)
+    import zlib
+
+    large[29:33] = struct.pack(">I", zlib.crc32(large[12:29]))
+    folder = write_files(world / "set", class_folders() | {"a/large.png": bytes(large)})
+    assert "more than 89,478,485 pixels" in refusal(folder)

@@ -1,0 +1,91 @@
+"""A stranger's own pictures through the whole pipeline, as docs/own-data.md says it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from glyphline.data.pictures import read_picture
+from glyphline.data.records import Pictures
+from glyphline.predict.prepare import Preparation
+from tests.conftest import REPOSITORY
+from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    root = tmp_path_factory.mktemp("own_data")
+    copy_tree(root)
+    shrink(root / "params.yaml", limit=None, variants=("mlp", "fast"))
+    return start_repository(root)
+
+
+def blocks() -> list[str]:
+    page = (REPOSITORY / "docs/own-data.md").read_text(encoding="utf-8")
+    return re.findall(r"^```(?:sh)?\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_works_to_the_letter_also_in_the_queue_and_in_another_clone(fresh: Clone, tmp_path: Path) -> None:
+    add_and_run, make, said, *_ = blocks()
+    assert fresh.run("bash", "-ec", make).stdout == said
+    add, run, _ = add_and_run.split("\n")
+    fresh.run("bash", "-ec", add)
+    output = fresh.run("bash", "-ec", run).stdout
+    assert "mlp: accuracy " in output
+    assert json.loads(fresh.read("metrics/test.json"))["mlp"]["n"] == 341
+    fresh.commit("Runes")
+
+    remote = tmp_path / "remote"
+    fresh.dvc("remote", "add", "--default", "here", str(remote))
+    fresh.commit("Remote")
+    fresh.dvc("push", "datasets/runes.npz.dvc")
+    fresh.git("clone", "--quiet", str(fresh.root), str(tmp_path / "clone"))
+    other = Clone(tmp_path / "clone")
+    missing = other.run("python", "-m", "stages.download", check=False)
+    assert missing.stdout.startswith("datasets/runes.npz: the packed images of data set runes are not here")
+    other.dvc("pull", "datasets/runes.npz.dvc")
+    assert "1,456 training and 341 test images" in other.run("python", "-m", "stages.download").stdout
+
+    (fresh.root / "datasets/runes.npz").unlink()  # the queue takes it from DVC's cache
+    fresh.dvc("exp", "run", "--queue", "-S", "limit=500")
+    queued = fresh.dvc("exp", "run", "--run-all").stdout
+    assert "ERROR" not in queued
+    assert "Ran experiment(s)" in queued
+
+
+def test_a_small_coloured_set_and_predict_agree(fresh: Clone, tmp_path: Path) -> None:
+    clone = fresh.copy(tmp_path / "clone")
+    generator = np.random.default_rng(1)
+    for number in range(150):
+        name = ("red", "green", "blue")[number % 3]
+        pixels = generator.integers(0, 120, (40, 30 + number % 20, 3), dtype=np.uint8)
+        pixels[8:30, 8:20, number % 3] += 130
+        (clone.root / "colours" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(clone.root / "colours" / name / f"{number}.png")
+    clone.run("glyphline", "data", "add", "colours", "--name", "colours", "--side", "32")
+    clone.dvc("exp", "run", "-S", "dataset=colours", "-S", "variants.mlp.epochs=5")
+    card = json.loads(clone.read("data/raw/dataset.json"))
+    assert (card["side"], card["channels"]) == (32, 3)
+    with np.load(clone.root / "data/raw/test.npz") as raw:
+        place = {hashlib.sha256(image.tobytes()).digest(): number for number, image in enumerate(raw["images"])}
+    prepare = Preparation(32, 3, Pictures.model_validate(card["pictures"]))
+    files: dict[int, str] = {}
+    for path in sorted((clone.root / "colours").rglob("*.png")):
+        digest = hashlib.sha256(prepare(read_picture(path)).image.tobytes()).digest()
+        if digest in place:
+            files[place[digest]] = str(path)
+    assert len(files) == len(place)
+    ordered = [files[number] for number in range(len(files))]
+    said = json.loads(clone.run("glyphline", "predict", "--json", "--model", "models/mlp.keras", *ordered).stdout)
+    evaluated = pd.read_csv(clone.root / "metrics/predictions/mlp.csv")["predicted"]
+    expected = [card["class_names"][label] for label in evaluated]
+    assert [picture["class"] for picture in said["pictures"]] == expected
