@@ -52,8 +52,8 @@ lock: setup ## Resolve pyproject.toml anew into the lock files, and enter their 
 	for lock in *.lock; do digest="$$(python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' < "$$lock")"; sed -i.old "s/^\"$$lock\" = .*/\"$$lock\" = \"$$digest\"/" pyproject.toml; done
 	rm pyproject.toml.old
 
-bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: about ten minutes
-	python -m benchmarks.side_by_side --rounds 2 convnet mlp fast
+bench: setup .venv/bench ## Time Glyphline beside plain Keras and KerasTuner on little data: less than ten minutes
+	python -m benchmarks.side_by_side mlp fast
 	python -m benchmarks.pipeline --only mlp fast
 	python -m benchmarks.growth --rounds 2
 	PYTHONPATH="$(CURDIR)/.venv/bench" python -m benchmarks.search_speed --train 3600 --validation 400 --epochs 2

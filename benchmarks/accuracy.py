@@ -14,6 +14,7 @@ from statistics import mean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.processes import machine_line
 from glyphline import paths
 from glyphline.model import inference
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="+", type=Path, metavar="FILE", help="a .keras file")
     parser.add_argument("--shifts", action="store_true", help="also average over the nine shifts of up to one pixel")
     arguments = parser.parse_args()
+    print(machine_line())
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from glyphline import paths
 from glyphline.config import load_params
@@ -14,8 +16,6 @@ from glyphline.model import training
 
 SIDE = 2048  # of the matrices: large enough to keep every core busy
 REPETITIONS = 10
-# A forward pass, the gradient of the weights and the gradient of the inputs; an addition and a multiplication each.
-OPERATIONS_OF_A_MULTIPLY_ADD = 3 * 2
 
 
 def matrix_product(precision: str) -> float:
@@ -34,11 +34,23 @@ def matrix_product(precision: str) -> float:
     return float(2 * SIDE**3 / min(seconds))
 
 
+def training_multiply_adds(layers: Sequence[int]) -> int:
+    """Of one image trained on, from those of each layer's forward pass.
+
+    A layer computes its outputs, the gradient of its weights, and that of its inputs. Nothing asks for the gradient of
+    the image, so the first layer that has weights leaves out the last of these.
+    """
+    return 3 * sum(layers) - next(filter(None, layers))
+
+
 def of_training(folder: Path, variant: str) -> float:
-    """Operations a second of a variant's last training in a folder, validation not counted as work."""
-    params = load_params(folder / paths.PARAMS).variants[variant]
+    """Operations a second of a variant's last training in a folder, validation after each epoch included."""
+    seeds = load_params(folder / paths.PARAMS).variants[variant].seeds
     record = json.loads((folder / paths.RUNS / f"train@{variant}.json").read_text(encoding="utf-8"))
-    metrics = json.loads((folder / paths.train_metrics(variant)).read_text(encoding="utf-8"))
-    images = len(np.load(folder / paths.PREPARED / "train/labels.npy", mmap_mode="r")) * metrics["epochs"]
-    operations = metrics["multiply_adds"] * OPERATIONS_OF_A_MULTIPLY_ADD * images * params.seeds
-    return float(operations / record["training_seconds"])
+    epochs = json.loads((folder / paths.train_metrics(variant)).read_text(encoding="utf-8"))["epochs"]
+    train, validation = (
+        len(np.load(folder / paths.PREPARED / split / "labels.npy", mmap_mode="r")) for split in ("train", "validation")
+    )
+    layers = pd.read_csv(folder / paths.layers(variant))["multiply_adds"].tolist()
+    multiply_adds = training_multiply_adds(layers) * train + sum(layers) * validation
+    return float(2 * multiply_adds * epochs * seeds / record["training_seconds"])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
+from benchmarks.processes import REPOSITORY, Measured, machine_line, measure, prepare, python
 from glyphline import paths
 from glyphline.config import load_params
 
@@ -87,6 +87,7 @@ def main() -> None:
                 repeat(original, folder / paths.RAW_TRAIN, COPIES * factor)
                 for stage in names:
                     runs[stage, factor].append(run_stage(folder, stage))
+    print(f"{machine_line()}\n")
     print(
         "| stage | "
         + " | ".join(f"{IMAGES * factor:,} images" for factor in FACTORS)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 
+from benchmarks.processes import machine_line
 from glyphline import paths
 from glyphline.config import load_params
 from glyphline.model import training
@@ -93,6 +94,7 @@ def main() -> None:
         parser.error(
             f"--train {arguments.train}: there are {len(labels):,} images to choose by, and some must be left to judge"
         )
+    print(machine_line())
     for split in arguments.splits:
         positions = order(split, len(labels))
         examples = Examples(images[positions], labels[positions], int(labels.max()) + 1)

@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.processes import REPOSITORY, prepare
+from benchmarks.processes import REPOSITORY, machine_line, prepare
 from glyphline import paths
 from glyphline.config import load_params
 from glyphline.model import kernels, networks, training
@@ -79,7 +79,7 @@ def main() -> None:
             parser.error(str(error).splitlines()[-1])
         train, validation = (Examples.load(Path(name) / paths.PREPARED / split) for split in ("train", "validation"))
     training.make_deterministic(1)
-    rows = ["| variant | piece | seconds without | ratio | quartiles |\n|---|---|---|---|---|"]
+    rows = [f"{machine_line()}\n", "| variant | piece | seconds without | ratio | quartiles |\n|---|---|---|---|---|"]
     for name in arguments.variants:
         changes = {"early_stopping": None} | ({"epochs": arguments.epochs} if arguments.epochs else {})
         taken = measure(variants[name].model_copy(update=changes), train, validation, arguments.rounds)

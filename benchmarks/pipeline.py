@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from ruamel.yaml import YAML
 
-from benchmarks.processes import REPOSITORY, measure
+from benchmarks.processes import REPOSITORY, machine_line, measure
 from glyphline import paths
 from glyphline.config import load_params
 
@@ -57,6 +57,7 @@ def main() -> None:
         parser.error(f"--variant {variant} is not among those of --only")
     if arguments.folder and arguments.folder.exists():
         parser.error(f"--folder {arguments.folder} is there already; name a new one")
+    print(machine_line())
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary) / "clone").absolute()
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True)

@@ -1,6 +1,6 @@
-"""The reference systems as their authors ran them: plain Keras on NumPy arrays, the test set as validation set.
+"""The reference systems as their authors ran them: plain Keras on NumPy arrays, watched on validation images.
 
-python -m benchmarks.plain original --data data/raw --model original.keras
+python -m benchmarks.plain original --data data/prepared --model original.keras
 
 Nothing of Glyphline is used, so that benchmarks/side_by_side.py has something to compare it with. Layers, optimisers
 and epochs are those of the studies R1 to R4 (docs/variants.md).
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import keras
@@ -77,16 +78,13 @@ SYSTEMS = {
 }
 
 
-def run(name: str, data: Path, model: Path, epochs: int | None) -> float:
-    """Fit a system on data/train.npz as uint8 images and labels, save it, and return its accuracy on data/test.npz."""
+def run(name: str, data: Path, model: Path, epochs: int | None) -> None:
+    """Fit a system on the uint8 images and labels of data/train/, watched on those of data/validation/, and save it."""
     import keras
 
-    with np.load(data / "train.npz") as train, np.load(data / "test.npz") as test:
-        x_train, y_train, x_test, y_test = train["images"], train["labels"], test["images"], test["labels"]
-    x_train = x_train.astype("float32")[..., np.newaxis] / 255
-    x_test = x_test.astype("float32")[..., np.newaxis] / 255
+    (x_train, y_train), (x_validation, y_validation) = (_read(data / split) for split in ("train", "validation"))
     classes = int(y_train.max()) + 1
-    y_train, y_test = keras.utils.to_categorical(y_train, classes), keras.utils.to_categorical(y_test, classes)
+    y_train, y_validation = (keras.utils.to_categorical(labels, classes) for labels in (y_train, y_validation))
 
     system = SYSTEMS[name]
     network = keras.Sequential(
@@ -102,22 +100,26 @@ def run(name: str, data: Path, model: Path, epochs: int | None) -> float:
         y_train,
         batch_size=system.batch_size,
         epochs=epochs or system.epochs,
-        validation_data=(x_test, y_test),
+        validation_data=(x_validation, y_validation),
         verbose=2,
     )
-    _, accuracy = network.evaluate(x_test, y_test, verbose=0)
+    model.parent.mkdir(parents=True, exist_ok=True)
     network.save(model)
-    return float(accuracy)
+
+
+def _read(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+    return images.astype("float32")[..., np.newaxis] / 255, labels
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("system", choices=SYSTEMS)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with train.npz and test.npz")
+    parser.add_argument("--data", type=Path, required=True, help="a folder that preprocess wrote")
     parser.add_argument("--model", type=Path, required=True, help="the .keras file to write")
     parser.add_argument("--epochs", type=int, help="default: as the study")
     arguments = parser.parse_args()
-    print(f"test accuracy {run(arguments.system, arguments.data, arguments.model, arguments.epochs):.4f}")
+    run(arguments.system, arguments.data, arguments.model, arguments.epochs)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import machine_line
 from glyphline import paths
 
 
@@ -79,6 +80,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="a clone in which the pipeline has run")
     arguments = parser.parse_args()
     dataset = _read(arguments.folder / paths.DATASET_CARD)
+    records = [_read(path) for path in sorted((arguments.folder / paths.RUNS).glob("train@*.json"))]
+    print("\n".join(dict.fromkeys(machine_line(record["machine"]) for record in records)))
     print(f"{dataset['title']}:\n\n{table(arguments.folder, with_published=dataset['name'] == 'mnist')}")
 
 

@@ -3,7 +3,8 @@
 Study R5 searched Kuzushiji-49 with KerasTuner: ten trials of ten epochs, 193,818 images to train on and 38,547 to
 validate, 40 min 41 s on a GPU notebook. The images here are made up (printed kana), which changes accuracies and not
 speed. KerasTuner gets the hyper-parameters that Glyphline draws, so that both train the same ten networks; what is
-compared is all that happens from the start of the process to its end. Without --stopping both train every epoch.
+compared is all that happens from the start of the process to its end, in every second round KerasTuner's first. Without
+--stopping both train every epoch; with it Keras' EarlyStopping ends KerasTuner's trials by the rule that ends ours.
 Made-up images are learnt too easily to tell what stopping saves: for that there is --dataset.
 
     make bench
@@ -14,12 +15,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
+import shlex
 import sys
 import tempfile
-import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
     search |= {"trials": arguments.trials, "stopping": arguments.stopping, "workers": arguments.workers}
     search["fixed"]["epochs"] = arguments.epochs
     if arguments.dataset is not None:
-        processes.prepare(folder, {"dataset": arguments.dataset, "search": search})
+        processes.prepare(folder, processes.equally({"dataset": arguments.dataset, "search": search}))
         return
     processes.write_params(folder, {"search": search})
     class_names = load_dataset("k49").class_names
@@ -53,17 +53,8 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
         save_split(folder / paths.PREPARED / name, images, labels, np.arange(start, end), len(class_names))
 
 
-def timed(folder: Path, *command: str) -> float:
-    """Run a Python command in a folder and return how many seconds it took."""
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    search_path = os.pathsep.join(str(Path.cwd() / part) for part in ["", *given])
-    started = time.perf_counter()
-    subprocess.run([sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": search_path}, check=True)
-    return time.perf_counter() - started
-
-
 def search_with_keras_tuner() -> None:
-    """In a folder made by prepare(): the same search as a user of KerasTuner writes it, the best accuracy to a file."""
+    """In a folder made by prepare(): the same search as a user of KerasTuner writes it. Prints the best accuracy."""
     import keras
     import keras_tuner
     import optuna
@@ -97,21 +88,25 @@ def search_with_keras_tuner() -> None:
         network.compile(keras.optimizers.Adam(rate), loss="categorical_crossentropy", metrics=["accuracy"])
         return network
 
-    train, validation = (
-        [np.load(paths.PREPARED / name / f"{part}.npy") for part in ("images", "labels")]
-        for name in ("train", "validation")
-    )
+    def read(folder: Path) -> tuple[Any, Any]:
+        images, labels, classes = (np.load(folder / f"{part}.npy") for part in ("images", "labels", "classes"))
+        return images.astype("float32")[..., np.newaxis] / 255, keras.utils.to_categorical(labels, len(classes))
+
+    train, validation = (read(paths.PREPARED / name) for name in ("train", "validation"))
     oracle = OurDraws(objective="val_accuracy", max_trials=search.trials, seed=params.seed)
-    tuner = keras_tuner.Tuner(oracle=oracle, hypermodel=build, directory="keras_tuner", project_name="search")
+    tuner = keras_tuner.Tuner(
+        oracle=oracle, hypermodel=build, directory="keras_tuner", project_name="search", overwrite=True
+    )
+    plateau = keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=search.patience)
     tuner.search(
         *train,
         epochs=search.fixed.epochs,
         batch_size=search.fixed.batch_size,
-        validation_data=tuple(validation),
+        validation_data=validation,
+        callbacks=[plateau] if search.stopping == "plateau" else [],
         verbose=2,
     )
-    best = max(trial.score for trial in oracle.trials.values())
-    Path("keras_tuner.json").write_text(json.dumps({"best": best}), encoding="utf-8")
+    print(max(trial.score for trial in oracle.trials.values()))
 
 
 def main() -> None:
@@ -121,27 +116,39 @@ def main() -> None:
     parser.add_argument("--dataset", choices=dataset_names(), help="a real data set, in place of made-up images")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--stopping", choices=["none", "plateau"], default="none", help="of Glyphline's search")
+    parser.add_argument("--stopping", choices=["none", "plateau"], default="none", help="of every trial")
     parser.add_argument("--workers", type=int, default=2, help="of Glyphline's search")
-    parser.add_argument("--only", choices=["glyphline"], help="leave KerasTuner out")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     arguments = parser.parse_args()
+    print(processes.machine_line())
+    # Every search begins anew: Glyphline would go on from the trials in runs/.
+    tune = f"rm -rf {paths.RUNS} && exec {shlex.join(processes.python('stages.tune'))}"
+    program = "from benchmarks.search_speed import search_with_keras_tuner as search; search()"
+    commands = {"Glyphline": ["sh", "-c", tune], "KerasTuner": [sys.executable, "-c", program]}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, arguments)
-        seconds = {"Glyphline": timed(folder, "-m", "stages.tune")}
-        best = {"Glyphline": json.loads((folder / paths.WINNER).read_text(encoding="utf-8"))["validation_accuracy"]}
-        if arguments.only is None:
-            program = "from benchmarks.search_speed import search_with_keras_tuner as search; search()"
-            seconds["KerasTuner"] = timed(folder, "-c", program)
-            best["KerasTuner"] = json.loads((folder / "keras_tuner.json").read_text(encoding="utf-8"))["best"]
+        measured = processes.in_turns(commands, folder, arguments.rounds)
+        best = {
+            "Glyphline": json.loads((folder / paths.WINNER).read_text(encoding="utf-8"))["validation_accuracy"],
+            "KerasTuner": float(measured["KerasTuner"][-1].output.split()[-1]),
+        }
         counts = [len(np.load(folder / paths.PREPARED / name / "labels.npy")) for name in ("train", "validation")]
     print(
         f"\n{arguments.trials} trials of {arguments.epochs} epochs, {counts[0]:,} + {counts[1]:,} images; "
         f"R5 took {R5_SECONDS:,} s for 10 trials of 10 epochs at {R5_TRAIN:,} + {R5_VALIDATION:,}.\n"
     )
-    print("| search | seconds | as many times as Glyphline | best validation accuracy, % |\n|---|---|---|---|")
-    for system, taken in seconds.items():
-        print(f"| {system} | {taken:.0f} | {taken / seconds['Glyphline']:.1f} | {100 * best[system]:.2f} |")
+    print("| search | seconds | times Glyphline's | range | best validation accuracy, % |\n|---|---|---|---|---|")
+    for system, runs in measured.items():
+        times = [run.seconds / ours.seconds for run, ours in zip(runs, measured["Glyphline"], strict=True)]
+        cells = [
+            system,
+            f"{median(run.seconds for run in runs):.0f}",
+            f"{median(times):.1f}",
+            f"{min(times):.1f} to {max(times):.1f}",
+            f"{100 * best[system]:.2f}",
+        ]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

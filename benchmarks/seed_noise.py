@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from benchmarks.processes import machine_line
 from glyphline import paths
 from glyphline.evaluation.significance import SIGNIFICANCE, compare
 from glyphline.model.inference import probabilities
@@ -22,6 +23,7 @@ def main() -> None:
     variants = parser.parse_args().variants
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
+    print(f"{machine_line()}\n")
     print("| variant | seeds | accuracy, %: mean ± sd | pairs | of them p < 0.05 by the images alone |")
     print("|---|---|---|---|---|")
     for variant in variants:

@@ -1,28 +1,35 @@
 """The reference systems as published and Glyphline, in turns on one machine: seconds, ratio, memory, accuracy.
 
-python -m benchmarks.side_by_side                                                   # the bundled digits, minutes
-GLYPHLINE_MIRROR=... python -m benchmarks.side_by_side --dataset mnist --rounds 1   # the whole of MNIST, an hour
+python -m benchmarks.side_by_side                                        # the bundled digits, minutes
+GLYPHLINE_MIRROR=... python -m benchmarks.side_by_side --dataset mnist   # the whole of MNIST, hours
 
-Both are timed as processes, from their start to the saved network. The plain ones train on all training images and
-watch the test set; Glyphline's stage trains on its train split and watches its validation split, as in `dvc repro`.
-With --validation-fraction 0.001 it trains on nearly as many images as they do. Where a machine's speed drifts,
---epochs 4 takes shorter turns, so that more of them say how far the ratio can be trusted.
+Both are timed as processes, from their start to the saved network. Both train on five sixths of the training images and
+are watched on the same last sixth; the test set is read when all is measured. In every second round the order is the
+other way round. Where a machine's speed drifts, --epochs 4 takes shorter turns, so that more of them say how far the
+ratio can be trusted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import arithmetic
-from benchmarks.processes import REPOSITORY, Measured, measure, prepare, python
+from benchmarks.processes import (
+    REPOSITORY,
+    Measured,
+    equally,
+    in_turns,
+    machine_line,
+    measure,
+    prepare,
+    python,
+)
 from glyphline import paths
 from glyphline.config import load_params
 from glyphline.data.records import dataset_names
@@ -47,50 +54,42 @@ def variants(epochs: int | None) -> dict[str, dict[str, Any]]:
     return known | references | rougher
 
 
-def alternate(folder: Path, pairs: Sequence[str], rounds: int, epochs: int | None) -> dict[str, list[Measured]]:
-    """Every process that the pairs need, once a round, by name. A plain system that two pairs share runs once.
+def commands(pairs: Sequence[str], epochs: int | None) -> dict[str, list[str]]:
+    """Every process that the pairs need, by name. A plain system that several pairs share is there once.
 
     epochs: of the plain systems; None: as the study.
     """
     shorter = ["--epochs", str(epochs)] if epochs else []
-    systems = list(dict.fromkeys(PAIRS[pair][0] for pair in pairs))
-    ours = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
-    commands = {
-        f"plain {name}": python("benchmarks.plain", name, "--data", "data/raw", "--model", f"{name}.keras", *shorter)
-        for name in systems
-    } | {name: python("stages.train", name) for name in ours}
-    measured: dict[str, list[Measured]] = defaultdict(list)
-    for count in range(1, rounds + 1):
-        for name, command in commands.items():
-            measured[name].append(measure(command, folder))
-            print(f"round {count}: {name}: {measured[name][-1].seconds:.1f} s", flush=True)
-    return measured
+    found = {}
+    for system, variant in (PAIRS[pair] for pair in pairs):
+        files = ["--data", str(paths.PREPARED), "--model", str(paths.model(f"plain {system}"))]
+        found[f"plain {system}"] = python("benchmarks.plain", system, *files, *shorter)
+        found[variant] = python("stages.train", variant)
+    return found
 
 
-def judge(folder: Path, variants: Sequence[str]) -> dict[str, float]:
-    """Test accuracies of the variants trained in the folder."""
-    accuracies = {}
-    for variant in variants:  # evaluate judges all variants of params.yaml, and not all need be trained here
-        result = measure(python("benchmarks.accuracy", f"models/{variant}.keras"), folder)
-        accuracies[variant] = float(result.output.split()[-1])
-    return accuracies
+def judge(folder: Path, names: Sequence[str]) -> dict[str, float]:
+    """Test accuracies of the networks of these names, which lie in the folder."""
+    # evaluate judges all variants of params.yaml, and not all need be trained here
+    files = {name: str(paths.model(name)) for name in names}
+    output = measure(python("benchmarks.accuracy", *files.values()), folder).output
+    found = dict(line.rsplit(": ", 1) for line in output.splitlines() if ": " in line)
+    return {name: float(found[file]) for name, file in files.items()}
 
 
-def table(measured: dict[str, list[Measured]], accuracies: dict[str, float], pairs: Sequence[str]) -> str:
+def table(folder: Path, measured: dict[str, list[Measured]], pairs: Sequence[str]) -> str:
     """One row a pair, as Markdown: medians, and the ratio of each round with its range."""
     lines = [
         "| plain Keras | seconds | accuracy, % | peak | Glyphline | seconds | accuracy, % | peak | ratio | range |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for pair in pairs:
-        system, variant = PAIRS[pair]
+    accuracies = judge(folder, list(measured))
+    for system, variant in (PAIRS[pair] for pair in pairs):
         theirs, ours = measured[f"plain {system}"], measured[variant]
         ratios = [mine.seconds / his.seconds for his, mine in zip(theirs, ours, strict=True)]
-        found = re.search(r"test accuracy ([0-9.]+)", theirs[-1].output)
-        assert found
         cells = [
             f"`{system}`",
-            *_cells(theirs, float(found[1])),
+            *_cells(theirs, accuracies[f"plain {system}"]),
             f"`{variant}`",
             *_cells(ours, accuracies[variant]),
             f"{median(ratios):.3f} (1/{1 / median(ratios):.1f})",
@@ -102,19 +101,18 @@ def table(measured: dict[str, list[Measured]], accuracies: dict[str, float], pai
 
 def shares(folder: Path, variants: Sequence[str]) -> str:
     """One row a variant, as Markdown: what its training computes in a second, beside a large matrix product."""
-    params = load_params(folder / paths.PARAMS)
-    limits = {
-        precision: arithmetic.matrix_product(precision)
-        for precision in dict.fromkeys(params.variants[variant].precision for variant in variants)
-    }
+    metrics = {name: json.loads((folder / paths.train_metrics(name)).read_text(encoding="utf-8")) for name in variants}
+    precisions = {name: metrics[name]["precision"] for name in variants}
+    limits = {precision: arithmetic.matrix_product(precision) for precision in dict.fromkeys(precisions.values())}
     lines = [
         "| variant | precision | thousand million operations a second | of a matrix product's | share |",
         "|---|---|---|---|---|",
     ]
     for variant in variants:
-        precision = params.variants[variant].precision
-        reached, limit = arithmetic.of_training(folder, variant), limits[precision]
-        lines.append(f"| `{variant}` | {precision} | {reached / 1e9:.0f} | {limit / 1e9:.0f} | {reached / limit:.0%} |")
+        reached, limit = arithmetic.of_training(folder, variant), limits[precisions[variant]]
+        lines.append(
+            f"| `{variant}` | {precisions[variant]} | {reached / 1e9:.0f} | {limit / 1e9:.0f} | {reached / limit:.0%} |"
+        )
     return "\n".join(lines)
 
 
@@ -129,8 +127,6 @@ def main() -> None:
     parser.add_argument("pairs", nargs="*", metavar="PAIR", help=f"of {', '.join(PAIRS)}; all if none is named")
     parser.add_argument("--dataset", choices=dataset_names(), default="mnist-5k", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    fraction = load_params(REPOSITORY / paths.PARAMS).preprocess.validation_fraction
-    parser.add_argument("--validation-fraction", type=float, default=fraction, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, help="of both sides, which then are one network; default: as the study")
     arguments = parser.parse_args()
     pairs = arguments.pairs or list(PAIRS)
@@ -140,20 +136,18 @@ def main() -> None:
         parser.error(
             f"--epochs: {', '.join(sorted(unequal))} and original are two networks, each with epochs of its own"
         )
-    preprocess = {"validation_fraction": arguments.validation_fraction}
-    changes = {"dataset": arguments.dataset, "preprocess": preprocess, "variants": variants(arguments.epochs)}
+    changes = {"dataset": arguments.dataset, "variants": variants(arguments.epochs)}
+    print(machine_line())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            prepare(folder, changes)
+            prepare(folder, equally(changes))
         except RuntimeError as error:
             parser.error(str(error).splitlines()[-1])
-        measured = alternate(folder, pairs, arguments.rounds, arguments.epochs)
-        trained = list(dict.fromkeys(PAIRS[pair][1] for pair in pairs))
-        accuracies = judge(folder, trained)
-        card = json.loads((folder / "data/raw/dataset.json").read_text(encoding="utf-8"))
-        print(f"\n{card['title']}, {arguments.rounds} rounds:\n\n{table(measured, accuracies, pairs)}")
-        print(f"\n{shares(folder, trained)}")
+        measured = in_turns(commands(pairs, arguments.epochs), folder, arguments.rounds)
+        card = json.loads((folder / paths.DATASET_CARD).read_text(encoding="utf-8"))
+        print(f"\n{card['title']}, {arguments.rounds} rounds:\n\n{table(folder, measured, pairs)}")
+        print(f"\n{shares(folder, list(dict.fromkeys(PAIRS[pair][1] for pair in pairs)))}")
 
 
 if __name__ == "__main__":

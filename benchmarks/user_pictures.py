@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from benchmarks.processes import machine_line
 from glyphline import paths
 from glyphline.data.pictures import read_picture
 from glyphline.errors import PictureError
@@ -284,6 +285,7 @@ def main() -> None:
 
     untouched = right(list(digits))
     totals = np.zeros(4, int)
+    print(f"{machine_line()}\n")
     print("| picture | digits | before | after | untouched |")
     print("|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:

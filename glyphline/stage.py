@@ -19,6 +19,8 @@ from glyphline import paths
 from glyphline.errors import GlyphlineError
 
 _VERSIONS_OF = ("tensorflow", "keras", "numpy", "scikit-learn", "dvc")
+# What TensorFlow's speed and rounding depend on; processors of one name differ in it.
+_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def run(name: str, main: Callable[[], dict[str, float] | None]) -> NoReturn:
@@ -64,8 +66,10 @@ def _timed(name: str, main: Callable[[], dict[str, float] | None]) -> dict[str, 
 
 def machine() -> dict[str, object]:
     """What this runs on: processor, cores this process may use, memory, system, versions."""
+    cpu = _cpuinfo()
     return {
-        "processor": _processor(),
+        "processor": cpu.get("model name") or platform.processor() or platform.machine(),
+        "flags": " ".join(flag for flag in _FLAGS if flag in cpu.get("flags", "").split()) or "none",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.machine()}",
@@ -74,13 +78,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def _processor() -> str:
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; nothing on another system."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return {}
+    fields = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in fields}
 
 
 def _peak_memory_bytes() -> int | None:

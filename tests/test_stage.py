@@ -83,10 +83,14 @@ def test_a_stage_that_ends_well_leaves_a_record(world: Path) -> None:
     assert record["seconds"] >= 0
     assert record["peak_memory_bytes"] > 2**20
     assert list(record["machine"]) == [
-        *("processor", "cores", "memory_bytes", "system"),
+        *("processor", "flags", "cores", "memory_bytes", "system"),
         *("python", "tensorflow", "keras", "numpy", "scikit-learn", "dvc"),
     ]
     assert all(record["machine"].values())
+    cpuinfo = Path("/proc/cpuinfo")
+    words = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in words]
+    assert record["machine"]["flags"] == (" ".join(known) or "none")
 
 
 def test_a_record_replaces_the_one_before(world: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.processes import machine_line
 from tests.conftest import REPOSITORY, python
 
 
@@ -16,6 +17,7 @@ def cells(line: str) -> list[str]:
 def test_side_by_side_trains_the_plain_network_and_ours_and_says_how_both_fare() -> None:
     run = python("-m", "benchmarks.side_by_side", "mlp", "--rounds", "1", cwd=REPOSITORY)
     assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[0] == machine_line()
     _, _, compared, _, _, shares = (cells(line) for line in run.stdout.splitlines() if line.startswith("|"))
     theirs, their_seconds, their_accuracy, _, ours, our_seconds, our_accuracy, _, ratio, _ = compared
     assert theirs == ours == "`mlp`"
