@@ -78,7 +78,7 @@ audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages
 
 fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach; needs Linux on x86-64
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --hypothesis-profile=default
-	for target in idx npz picture params; do PYTHONPATH="$(CURDIR)/.venv/fuzz" python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
+	for target in idx npz picture source params; do PYTHONPATH="$(CURDIR)/.venv/fuzz" python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here
 	python -m glyphline.review.integrity

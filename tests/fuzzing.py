@@ -14,6 +14,7 @@ import logging
 import resource
 import struct
 import sys
+import tarfile
 import tempfile
 import warnings
 import zipfile
@@ -32,6 +33,7 @@ from PIL import Image
 from ruamel.yaml.error import ReusedAnchorWarning
 
 from glyphline.config import Params, load_params
+from glyphline.data.add import Request, examine
 from glyphline.data.formats import read_images, read_labels
 from glyphline.data.pictures import WORKING_SIDE, read_picture
 from glyphline.errors import FormatError, GlyphlineError, ParamsError, PictureError
@@ -157,6 +159,46 @@ def check_picture(path: Path, content: bytes) -> bool:
     return False
 
 
+def sources() -> dict[str, bytes]:
+    """Small data sets of two classes of 4x4 pixels. No Parquet and MATLAB: others' compiled code reads them."""
+    images = (np.arange(20 * 16) * 7 % 251).astype(np.uint8).reshape(20, 4, 4)
+    labels = np.arange(20) % 2
+    rows = [",".join(map(str, [label, *image.ravel()])) for label, image in zip(labels, images, strict=True)]
+    tiny = {f"set/{label}/{n}.pgm": b"P5 4 4 255\n" + images[n].tobytes() for n, label in enumerate(labels)}
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w:gz", compresslevel=9) as archive:
+        for name, content in tiny.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return {
+        "table": ("label," + ",".join(f"p{n}" for n in range(16)) + "\n" + "\n".join(rows)).encode(),
+        "plain table": "\n".join(rows).encode(),
+        "arrays": npz({"images.npy": npy(images), "labels.npy": npy(labels)}),
+        "zip": npz(tiny),
+        "tar": tar.getvalue(),
+    }
+
+
+def check_source(path: Path, content: bytes) -> bool:
+    """A data set is refused, each objection in a line, or it becomes images and labels that belong together."""
+    try:
+        imported = examine(Request([str(path)], "fuzzed", skip_unreadable=True))
+    except GlyphlineError as error:
+        refusals = [str(error)]
+    else:
+        refusals = imported.problems
+        side, count = imported.look.side, len(imported.images)
+        assert imported.images.dtype == np.uint8
+        assert imported.images.shape[:3] == (count, side, side)
+        assert imported.labels.shape == imported.is_test.shape == (count,)
+        assert refusals or 0 <= imported.labels.min() <= imported.labels.max() < len(imported.class_names)
+    for refusal in refusals:
+        assert len(refusal.splitlines()) == 1, refusal
+        assert len(refusal) < 2 * len(str(path)) + 500, refusal
+    return not refusals
+
+
 def check_params(path: Path, content: bytes) -> bool:
     """params.yaml is refused, each line about it, or is one."""
     try:
@@ -220,6 +262,7 @@ TARGETS = {
         check_picture,
         ("glyphline", "PIL"),
     ),
+    "source": Target(sources(), "source", check_source, ("glyphline", "zipfile", "tarfile", "numpy.lib")),
     "params": Target({"params": PARAMS}, "params.yaml", check_params, ("glyphline", "ruamel"), YAML_WORDS),
 }
 

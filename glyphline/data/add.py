@@ -161,6 +161,10 @@ class _Checks:
         self._say_what_was_read()
         self._unreadable()
         self._unlabelled()
+        if not len(result.images):
+            if not result.problems:
+                result.problems.append(f"{result.request.sources[0]}: none of its images can be used")
+            return
         if len(look.class_names) < 2:
             result.problems.append(
                 f"{result.request.sources[0]}: {len(look.class_names)} class was found, and it takes two; "
@@ -411,7 +415,7 @@ class _Checks:
         if counts.max() > IMBALANCE * counts.min():
             self.say(
                 "the classes are uneven, so balanced accuracy leads",
-                imbalance=round(float(counts.max() / counts.min()), 1),
+                imbalance=round(float(counts.max() / max(counts.min(), 1)), 1),
             )
 
 

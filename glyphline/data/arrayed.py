@@ -6,6 +6,10 @@ import itertools
 import math
 import re
 import struct
+import subprocess
+import sys
+import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -174,8 +178,12 @@ def _read_npz(path: Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 _check_size(f"{path}: {printable(member.filename)}", member.file_size, member.compress_size)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        with warnings.catch_warnings(), np.load(path, allow_pickle=False) as arrays:
+            warnings.simplefilter("ignore")  # about odd headers, which are read or refused all the same
+            found = {name: arrays[name] for name in arrays.files}
+        if not all(isinstance(array, np.ndarray) for array in found.values()):
+            raise ValueError("a member of it is no array")
+        return found
     except ValueError as error:
         if "Object arrays" in str(error) or "pickle" in str(error):
             raise FormatError(
@@ -224,33 +232,12 @@ def _read_idx(path: Path) -> dict[str, Array]:
 
 
 def _read_mat(path: Path) -> dict[str, Array]:
-    from scipy.io import loadmat, whosmat
-
-    try:
-        for name, shape, _ in whosmat(path):
-            _check_size(f"{path}: {printable(name)}", 8 * math.prod(shape), MOST_BYTES)
-        content = loadmat(path, struct_as_record=False)
-    except FormatError:
-        raise
-    except Exception as error:  # SciPy's reader raises what damaged bytes lead it to
-        raise FormatError(
-            f"{path}: the MATLAB file is damaged or cut short ({' '.join(str(error).split())[:120]})"
-        ) from None
-    found: dict[str, Array] = {}
-
-    def walk(name: str, value: Any, depth: int) -> None:
-        if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1 and depth < 5:
-            walk(name, value.item(), depth + 1)
-        elif hasattr(value, "_fieldnames") and depth < 5:
-            for inner in value._fieldnames:
-                walk(f"{name}_{inner}", getattr(value, inner), depth + 1)
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "buifUS" and value.size > 1:
-            found[name] = value
-
-    for name, value in content.items():
-        if not name.startswith("__"):
-            walk(name, value, 0)
-    return found
+    with tempfile.TemporaryDirectory(prefix="glyphline-") as folder:
+        arrays = Path(folder) / "arrays.npz"
+        command = [sys.executable, "-m", "glyphline.data.mat", str(path.absolute()), str(arrays)]
+        if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+            raise FormatError(f"{path}: the MATLAB file is damaged, cut short, or larger than is read")
+        return _read_npz(arrays)
 
 
 def _check_size(where: str, size: int, packed: int) -> None:

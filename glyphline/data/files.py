@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from glyphline.data.tree import HEAD_BYTES
+from glyphline.data.tree import HEAD_BYTES, is_damage
 from glyphline.errors import FormatError
 
 Kind = Literal["zip", "tar", "npz", "npy", "idx", "parquet", "mat", "table", "picture", "other"]
@@ -37,7 +37,9 @@ def kind_of(path: Path) -> Kind:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-        except zipfile.BadZipFile as error:
+        except Exception as error:  # damaged bytes lead zipfile to a dozen kinds
+            if not is_damage(error):
+                raise
             raise FormatError(f"{path}: the archive is damaged or cut short ({error})") from None
         if names and all(name.endswith(".npy") for name in names):
             return "npz"

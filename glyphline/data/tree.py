@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from glyphline.errors import FormatError, printable
+from glyphline.errors import FormatError, GlyphlineError, printable
 
 HEAD_BYTES = 512  # of a file, enough to tell what it is
 MOST_FILE_BYTES = 1 << 28  # of one picture inside an archive
 MOST_FILES = 5_000_000
 BOMB_BYTES, BOMB_TIMES = 1 << 30, 200  # an archive that unpacks to more than this, and to so many times its size
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether wrong bytes explain an error of a library's reader: it is no sentence yet, and not the system's word."""
+    if isinstance(error, OSError):
+        return error.errno in (None, errno.EINVAL)  # they seek where a damaged archive says
+    return not isinstance(error, GlyphlineError)
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,11 @@ class Tree:
                     raise FormatError(f"{self.path}: there are more than {MOST_FILES:,} files in it")
                 seen.add(entry.name)
                 yield entry
-        except _DAMAGE as error:
-            raise FormatError(f"{self.path}: the archive is damaged or cannot be read here ({error})") from None
+        except Exception as error:  # damaged bytes lead zipfile, tarfile and what they unpack with to a dozen kinds
+            if not is_damage(error):
+                raise
+            reason = " ".join(str(error).split())[:120]
+            raise FormatError(f"{self.path}: the archive is damaged or cannot be read here ({reason})") from None
 
     def _folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
@@ -104,7 +113,9 @@ class Tree:
                 try:
                     with archive.open(member) as stream:
                         entry = self._held(member.filename, member.file_size, stream)
-                except _DAMAGE:  # of this file alone: its head says so
+                except Exception as error:  # of this file alone: it is no picture any more
+                    if not is_damage(error):
+                        raise
                     entry = Entry(member.filename, member.file_size, b"", io.BytesIO())
                 yield entry
 

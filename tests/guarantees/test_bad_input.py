@@ -17,7 +17,9 @@ from tests.guarantees.conftest import results
 from tests.pipeline.conftest import Clone
 
 
-@pytest.mark.parametrize(("target", "cases"), [("idx", 2000), ("npz", 1000), ("picture", 1000), ("params", 300)])
+@pytest.mark.parametrize(
+    ("target", "cases"), [("idx", 2000), ("npz", 1000), ("picture", 1000), ("source", 400), ("params", 300)]
+)
 def test_wrong_files_are_refused_in_one_sentence_or_read_right(target: str, cases: int, tmp_path: Path) -> None:
     accepted = fuzzing.run(target, tmp_path, cases)
     assert 0 < accepted < cases, "some changes do no harm, and most do"
@@ -114,7 +116,8 @@ def test_a_stage_that_reads_params_yaml_refuses_all_of_it(finished: Clone, tmp_p
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("target", "cases"), [("idx", 500_000), ("npz", 250_000), ("picture", 250_000), ("params", 20_000)]
+    ("target", "cases"),
+    [("idx", 500_000), ("npz", 250_000), ("picture", 250_000), ("source", 20_000), ("params", 20_000)],
 )
 def test_a_million_wrong_files_are_refused_or_read_right_in_two_gibibytes(target: str, cases: int) -> None:
     result = python("-m", "tests.fuzzing", target, "--cases", str(cases), "--seed", "2", cwd=REPOSITORY)
