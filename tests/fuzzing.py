@@ -96,12 +96,12 @@ def npz(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> b
     return stream.getvalue()
 
 
-def picture(kind: str, mode: str = "L", side: int = 24) -> bytes:
-    """A right picture of a kind."""
+def picture(kind: str, mode: str = "L", width: int = 24) -> bytes:
+    """A right picture of a kind, 24 pixels high."""
     stream = io.BytesIO()
     levels = np.tile(np.arange(24, dtype=np.uint8) * 10, (24, 1))
     levels[6:18, 10:13] = 255
-    Image.fromarray(levels).resize((side, side), Image.Resampling.NEAREST).convert(mode).save(stream, kind)
+    Image.fromarray(levels).resize((width, 24), Image.Resampling.NEAREST).convert(mode).save(stream, kind)
     return stream.getvalue()
 
 
@@ -257,7 +257,7 @@ TARGETS = {
         {kind: picture(kind) for kind in PICTURE_KINDS}
         | {f"{kind}-RGB": picture(kind, "RGB") for kind in ("PNG", "JPEG", "TIFF", "WEBP")}
         | {f"{kind}-RGBA": picture(kind, "RGBA") for kind in ("PNG", "TIFF", "WEBP")}
-        | {f"{kind}-large": picture(kind, side=1500) for kind in ("PNG", "WEBP")},
+        | {f"{kind}-wide": picture(kind, width=5 * WORKING_SIDE) for kind in ("PNG", "WEBP")},  # is reduced
         "picture",
         check_picture,
         ("glyphline", "PIL"),
