@@ -143,7 +143,8 @@ async def _ending(*command: str, prefix: str = "") -> int:
     try:
         if process.stdout:
             async for line in process.stdout:
-                print(f"{prefix}{line.decode(errors='replace')}", end="", flush=True)
+                text = line.decode(errors="replace")
+                print(text if text.startswith(prefix) else prefix + text, end="", flush=True)
         return await process.wait()
     finally:
         with suppress(ProcessLookupError):
