@@ -151,7 +151,7 @@ def range_of(low: float, high: float, whole: bool) -> Range:
 
 def _is_dark_on_light(pixels: NDArray[np.generic]) -> bool:
     """Whether the edges of an image are lighter than its whole."""
-    grey = np.asarray(pixels, np.float32)
+    grey = np.asarray(pixels, np.float64)
     if grey.ndim == 3:
         grey = grey.mean(axis=2)
     edges = (grey[0].sum() + grey[-1].sum() + grey[:, 0].sum() + grey[:, -1].sum()) / (2 * sum(grey.shape))

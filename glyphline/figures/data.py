@@ -28,40 +28,45 @@ from glyphline.figures.style import (
 )
 
 FEW = 16  # classes; more stand in several columns, in smaller pictures
+MOST = 90  # classes of which each is shown by its name; of more a part, or all without names
 
 
 @styled
 def examples(
     images: NDArray[np.uint8], labels: NDArray[np.integer[Any]], class_names: Sequence[str], dataset: str
 ) -> Picture:
-    """A row of examples of each class, spread evenly over the order of the data.
+    """A row of examples of each class, spread evenly over the order of the data; of more than MOST classes, of so many.
 
     images: (n, height, width) or (n, height, width, 3) uint8, 0-255. labels: (n,).
     """
-    blocks = 1 if len(class_names) <= FEW else 3
+    total = len(class_names)
+    chosen = evenly_spaced(np.arange(total), MOST)
+    blocks = 1 if len(chosen) <= FEW else 3
     tile = 60 / DPI if blocks == 1 else 30 / DPI  # 28 pixels and a frame of 1, enlarged by whole numbers
-    gap, name_width = 0.06, widest(class_names, 9) + 0.12
+    gap, name_width = 0.06, widest([class_names[label] for label in chosen], 9) + 0.12
     width = (WIDTH - 2 * MARGIN - (blocks - 1) * 0.25) / blocks
     each = max(1, int((width - name_width) / (tile + gap)))
     pitch = (width - name_width) / each
-    rows = -(-len(class_names) // blocks)
+    rows = -(-len(chosen) // blocks)
+    which = f"the {total}" if len(chosen) == total else f"{len(chosen)} of {total:,}"
     figure = new_figure(
-        f"Examples of the {len(class_names)} classes, from the training images",
+        f"Examples of {which} classes, from the training images",
         dataset,
         HEAD + rows * (tile + gap) + MARGIN,
     )
     shown: list[int] = []
     centres: list[tuple[float, float]] = []
-    for index, name in enumerate(class_names):
-        block, row = divmod(index, rows)
+    for place, index in enumerate(chosen):
+        block, row = divmod(place, rows)
         left, middle = MARGIN + block * (width + 0.25), HEAD + (row + 0.5) * (tile + gap)
-        write(figure, left + name_width - 0.12, middle, name, ha="right")
+        write(figure, left + name_width - 0.12, middle, class_names[index], ha="right")
         positions = evenly_spaced(np.flatnonzero(labels == index), each)
         shown.extend(positions.tolist())
         centres.extend((left + name_width + (column + 0.5) * pitch, middle) for column in range(len(positions)))
     axes = axes_at(figure, MARGIN, HEAD, WIDTH - 2 * MARGIN, rows * (tile + gap), bare=True)
     mosaic(axes, images[shown], np.array(centres).reshape(-1, 2), tile)
-    alt = f"Training images, several of each of the {len(class_names)} classes: {', '.join(class_names)}."
+    names = ", ".join(class_names[label] for label in chosen)
+    alt = f"Training images, several of each of {which} classes: {names}."
     return Picture(figure, "Examples of each class", alt)
 
 
@@ -77,6 +82,8 @@ def balance(
     train_counts: NDArray[np.int64], test_counts: NDArray[np.int64], class_names: Sequence[str], dataset: str
 ) -> Picture:
     """How many images of each class the training and the test data have: (classes,) integers each."""
+    if len(class_names) > MOST:
+        return _ranked_balance(train_counts, test_counts, dataset)
     fewest, most = int(train_counts.min()), int(train_counts.max())
     title = f"From {fewest:,} to {most:,} training images" if fewest < most else f"{most:,} training images"
     classes, name_width = len(class_names), widest(class_names, 8) + 0.15
@@ -119,4 +126,29 @@ def balance(
         f"({class_names[frequent]}) of a class"
     )
     alt = f"Bar charts of how many images of each class there are. {title} of each class; the test set has {of_test}."
+    return Picture(figure, "Images of each class", alt)
+
+
+def _ranked_balance(train_counts: NDArray[np.int64], test_counts: NDArray[np.int64], dataset: str) -> Picture:
+    """The counts of many classes, each split from its most frequent class to its rarest, without names."""
+    classes = len(train_counts)
+    title = f"From {train_counts.min():,} to {train_counts.max():,} training images of each of {classes:,} classes"
+    figure = new_figure(title, dataset, HEAD + 2.9)
+    width = (WIDTH - 2 * MARGIN - 0.9) / 2
+    for position, (name, counts, colour) in enumerate(
+        (("training images, validation included", train_counts, TRAIN), ("test images", test_counts, TEST))
+    ):
+        left = MARGIN + 0.45 + position * (width + 0.45)
+        axes = axes_at(figure, left, HEAD + 0.25, width, 2.0)
+        axes.fill_between(range(1, classes + 1), np.sort(counts)[::-1], step="mid", color=colour, linewidth=0)
+        axes.set_xlim(1, classes)
+        axes.set_ylim(0, max(int(counts.max()), 1) * 1.05)
+        write(figure, left, HEAD, f"{name}: {counts.sum():,}", weight="bold")
+        write(
+            figure, left + width / 2, HEAD + 2.65, "classes, the most frequent first", size=8, color=QUIET, ha="center"
+        )
+    alt = (
+        f"The classes from the most frequent to the rarest. {title}; the test set has from "
+        f"{plural(int(test_counts.min()), 'image')} to {test_counts.max():,} of a class."
+    )
     return Picture(figure, "Images of each class", alt)

@@ -33,6 +33,8 @@ from glyphline.figures.style import (
 )
 
 BESIDE = 12  # classes; with more, the two matrices stand one above the other
+MOST = 90  # classes that a matrix is drawn of
+RAREST = 30  # classes of the lowest recall that are named where there are too many for a matrix
 SMALLEST_CELL = 0.29  # inches; smaller ones hold no number
 DIAGONAL = "#DCE9F3"
 Matrix = NDArray[np.float64]
@@ -52,12 +54,14 @@ def row_normalised(counts: NDArray[np.int64]) -> Matrix:
 
 @styled
 def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: str, dataset: str) -> Picture:
-    """The confusion matrix, raw and row-normalised, with colour for the errors alone.
+    """The confusion matrix, raw and row-normalised, with colour for the errors; of more than MOST classes the recalls.
 
     counts: (classes, classes) integers, a row for each true class, a column for each predicted one. Where there are
     too many classes for numbers in the cells, the most frequent confusions stand in a list below.
     """
     classes, n = len(class_names), int(counts.sum())
+    if classes > MOST:
+        return _recalls(counts, class_names, variant, dataset)
     labels = widest(class_names, 8) + 0.1
     beside = classes <= BESIDE
     room = (WIDTH - 2 * MARGIN - 0.3) / 2 if beside else WIDTH - 2 * MARGIN
@@ -104,6 +108,44 @@ def confusion(counts: NDArray[np.int64], class_names: Sequence[str], variant: st
         f"{f', most often {listed(named)}' if named else ''}."
     )
     return Picture(figure, "Confusion matrix", alt)
+
+
+def _recalls(counts: NDArray[np.int64], class_names: Sequence[str], variant: str, dataset: str) -> Picture:
+    """What stands for the matrix of many classes: how their recalls are spread, the lowest, the most confused pairs."""
+    n, wrong = int(counts.sum()), int(counts.sum() - np.trace(counts))
+    totals = counts.sum(axis=1)
+    tested = np.flatnonzero(totals)
+    recalls = np.diag(counts)[tested] / totals[tested]
+    lowest = [place for place in np.argsort(recalls, kind="stable")[:RAREST] if recalls[place] < 1]
+    frequent = most_frequent(counts)
+    rows, pairs = -(-len(lowest) // 3), -(-len(frequent) // 3)
+    top = HEAD + 2.4
+    figure = new_figure(
+        f"{variant}: {wrong:,} of {n:,} test images in the wrong class",
+        f"{dataset}. How many of the {len(tested):,} classes with test images have which recall.",
+        top + (0.5 + 0.22 * rows if lowest else 0) + (0.5 + 0.22 * pairs if frequent else 0) + 0.1,
+    )
+    axes = axes_at(figure, MARGIN + 0.45, HEAD, WIDTH - 2 * MARGIN - 0.45, 1.8)
+    axes.hist(100 * recalls, bins=np.arange(0, 102.5, 2.5).tolist(), color=RIGHT)
+    axes.set_xlim(0, 102.5)
+    write(figure, WIDTH / 2, HEAD + 2.15, "recall, %", size=8, color=QUIET, ha="center")
+    if lowest:
+        write(figure, MARGIN, top + 0.12, "the lowest recalls", weight="bold")
+        for position, place in enumerate(lowest):
+            column, row = divmod(position, rows)
+            name, total = class_names[tested[place]], totals[tested[place]]
+            words = f"{name}   {percent(recalls[place], 1)} of {plural(int(total), 'image')}"
+            write(figure, MARGIN + column * (WIDTH - 2 * MARGIN) / 3, top + 0.38 + 0.22 * row, words)
+        top += 0.5 + 0.22 * rows
+    if frequent:
+        _write_frequent(figure, top, frequent, counts, class_names)
+    named = [f"{class_names[tested[place]]} ({percent(recalls[place], 1)})" for place in lowest[:NAMED]]
+    alt = (
+        f"Histogram of the recalls of {len(tested):,} classes by {variant}, with {wrong:,} of "
+        f"{plural(n, 'test image')} wrong"
+        f"{f'; the lowest are those of {listed(named)}' if named else ''}."
+    )
+    return Picture(figure, "Recalls of the classes", alt)
 
 
 def most_frequent(counts: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -19,6 +19,8 @@ from glyphline.report.parameters import Parameter
 from glyphline.report.ranking import Ranking, rank
 from glyphline.report.results import Run
 
+MOST_NAMED = 100  # classes that the page names one by one
+
 
 @dataclass(frozen=True)
 class Split:
@@ -62,6 +64,8 @@ def render(run: Run) -> str:
             words=words,
             card=run.card,
             images=run.images,
+            most_named=MOST_NAMED,
+            findings=words.findings(run.card.get("found") or {}),
             ranking=ranking,
             metrics=sorted(METRICS.values(), key=lambda each: each.name != metric),
             headline=words.headline(run.test, ranking),

@@ -23,6 +23,7 @@ from glyphline.evaluation.significance import Compared, Verdict
 from glyphline.report.ranking import Ranking
 
 FREQUENT = 3  # confusions that the text names
+LISTED = 20  # unreadable files and the like that the page names one by one
 
 
 def value(parameter: Any) -> str:
@@ -36,6 +37,17 @@ def value(parameter: Any) -> str:
     if isinstance(parameter, dict):
         return ", ".join(f"{key} {value(part)}" for key, part in parameter.items())
     return str(parameter)
+
+
+def findings(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the record of a user's data set says of its import, each with its name in words."""
+    shown = {
+        name: [*each[:LISTED], f"and {len(each) - LISTED:,} more"]
+        if isinstance(each, list) and len(each) > LISTED
+        else each
+        for name, each in found.items()
+    }
+    return [(name.replace("_", " ").capitalize(), value(each)) for name, each in shown.items()]
 
 
 def headline(test: dict[str, Any], ranking: Ranking) -> str:
