@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
-from glyphline.model import processor
 
 _VERSIONS_OF = ("tensorflow", "keras", "numpy", "scikit-learn", "dvc")
 # What TensorFlow's speed and rounding depend on; processors of one name differ in it.
@@ -66,7 +66,7 @@ def _timed(name: str, main: Callable[[], dict[str, float] | None]) -> dict[str, 
 
 def machine() -> dict[str, object]:
     """What this runs on: processor, cores this process may use, memory, system, versions."""
-    cpu = processor.fields()
+    cpu = _cpuinfo()
     return {
         "processor": cpu.get("model name") or platform.processor() or platform.machine(),
         "flags": " ".join(flag for flag in _FLAGS if flag in cpu.get("flags", "").split()) or "none",
@@ -76,6 +76,16 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         **{package: version(package) for package in _VERSIONS_OF},
     }
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; nothing on another system."""
+    try:
+        first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")
+    except OSError:
+        return {}
+    fields = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in fields}
 
 
 def _peak_memory_bytes() -> int | None:
