@@ -14,13 +14,14 @@ ISA_LIMIT = "ONEDNN_MAX_CPU_ISA"
 LIMITED_ISAS = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
-def flags() -> set[str]:
-    """What the processor can do, in Linux' words; empty on other systems."""
+def fields() -> dict[str, str]:
+    """What Linux says of the first core, such as its `model name` and `flags`; nothing on another system."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")
     except OSError:
-        return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+        return {}
+    lines = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def computes_in_bfloat16() -> bool:
@@ -32,4 +33,4 @@ def computes_in_bfloat16() -> bool:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return bool(capability >= BFLOAT16_CAPABILITY)
     limited = os.environ.get(ISA_LIMIT, "").upper() in LIMITED_ISAS or os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
-    return not limited and bool(flags() & BFLOAT16_FLAGS)
+    return not limited and not BFLOAT16_FLAGS.isdisjoint(fields().get("flags", "").split())
