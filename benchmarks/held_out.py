@@ -17,7 +17,8 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from benchmarks.processes import machine_line
 from glyphline import paths
