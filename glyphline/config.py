@@ -17,7 +17,8 @@ from glyphline.review.limits import Gate, VariantName
 from glyphline.schema import parse_yaml, validated
 from glyphline.search.settings import Search
 
-LAYERS = {"space_to_depth", "filters", "kernel_size", "pooling", "augmentation"}  # keys that the images' size limits
+# Keys that the images' size limits.
+LAYERS = {"space_to_depth", "filters", "kernel_size", "padding", "pooling", "augmentation"}
 PositiveInt = Annotated[int, Field(ge=1)]
 
 

@@ -38,8 +38,9 @@ _PARTS: dict[str | None, tuple[str, ...]] = {
     "keras.src.models.functional": ("functional",),
     "keras.initializers": (*(name.replace("_", "") for name in choices("initializer")), "ones", "zeros"),
     "keras.layers": (
-        *("activation", "batchnormalization", "conv2d", "dense", "dropout", "flatten", "inputlayer", "maxpooling2d"),
-        *("permute", "reshape"),
+        *("activation", "add", "batchnormalization", "conv2d", "dense", "dropout", "flatten"),
+        *("globalaveragepooling2d", "globalmaxpooling2d", "inputlayer", "maxpooling2d", "permute", "reshape"),
+        "zeropadding2d",
     ),
     "keras.losses": ("categoricalcrossentropy",),
     "keras.optimizers": choices("optimizer"),

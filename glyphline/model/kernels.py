@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def fuse(network: keras.Sequential) -> keras.Sequential:
+def fuse(network: keras.Model) -> keras.Model:
     """The same compiled network, trained in fewer passes. One that was loaded from a file needs it again."""
     import keras
 

@@ -44,17 +44,18 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
 
     variant.check_fits(input_shape[0])
     policy = "mixed_bfloat16" if precision(variant) == "bfloat16" else "float32"
-    network = keras.Sequential(
-        [
-            keras.Input(input_shape, name="image"),
-            *_front(variant, policy, input_shape),
-            *_convolutions(variant, policy),
-            keras.layers.Flatten(name="flatten", dtype=policy),
-            *_dense_layers(variant, policy),
-            keras.layers.Dense(class_count, activation="softmax", name="probabilities", dtype="float32"),
-        ],
-        name="network",
-    )
+    image = keras.Input(input_shape, name="image")
+    layers = [
+        *_front(variant, policy, input_shape),
+        *_convolutions(variant, policy, input_shape),
+        _to_vector(variant, policy),
+        *_dense_layers(variant, policy),
+        keras.layers.Dense(class_count, activation="softmax", name="probabilities", dtype="float32"),
+    ]
+    if variant.residual:
+        network = keras.Model(image, _with_additions(image, layers), name="network")
+    else:
+        network = keras.Sequential([image, *layers], name="network")
     network.compile(
         optimizer=_optimizer(variant, steps),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),
@@ -98,23 +99,53 @@ def _front(variant: Variant, policy: str, input_shape: tuple[int, int, int]) -> 
     if side == 1:
         return []
     height, width, channels = input_shape
+    missing = (-height % side, -width % side)
+    padding = layers.ZeroPadding2D(tuple((0, pixels) for pixels in missing), name="padding", dtype=policy)
+    height, width = height + missing[0], width + missing[1]
     return [
+        *([padding] if any(missing) else []),
         layers.Reshape((height // side, side, width // side, side * channels), name="blocks", dtype=policy),
         layers.Permute((1, 3, 2, 4), name="blocks_together", dtype=policy),
         layers.Reshape((height // side, width // side, side * side * channels), name="space_to_depth", dtype=policy),
     ]
 
 
-def _convolutions(variant: Variant, policy: str) -> list[keras.Layer]:
+def _with_additions(image: keras.KerasTensor, layers: list[keras.Layer]) -> keras.KerasTensor:
+    """What one layer after the other makes of images; an addition adds what went into the convolution before it."""
+    import keras
+
+    tensor = entered = image
+    for layer in layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            entered = tensor
+        tensor = layer([entered, tensor] if isinstance(layer, keras.layers.Add) else tensor)
+    return tensor
+
+
+def _to_vector(variant: Variant, policy: str) -> keras.Layer:
+    from keras import layers
+
+    match variant.global_pooling:
+        case "average":
+            return layers.GlobalAveragePooling2D(name="global_pooling", dtype=policy)
+        case "max":
+            return layers.GlobalMaxPooling2D(name="global_pooling", dtype=policy)
+        case "none":
+            return layers.Flatten(name="flatten", dtype=policy)
+
+
+def _convolutions(variant: Variant, policy: str, input_shape: tuple[int, int, int]) -> list[keras.Layer]:
     from keras import layers, regularizers
 
     stack: list[keras.Layer] = []
     penalty = regularizers.L2(variant.first_convolution_l2) if variant.first_convolution_l2 else None
+    channels = input_shape[2] * variant.space_to_depth**2
     for depth, filters in enumerate(variant.filters, start=1):
         convolution = functools.partial(
             layers.Conv2D,
             filters,
             variant.kernel_size,
+            padding=variant.padding,
             kernel_initializer=variant.initializer,
             kernel_regularizer=penalty if depth == 1 else None,
             bias_regularizer=penalty if depth == 1 else None,
@@ -122,6 +153,9 @@ def _convolutions(variant: Variant, policy: str) -> list[keras.Layer]:
             dtype=policy,
         )
         stack += _activated(convolution, variant, policy)
+        if variant.residual and filters == channels:
+            stack.append(layers.Add(name=f"convolution_{depth}_addition", dtype=policy))
+        channels = filters
         if variant.pools_after(depth):
             stack.append(layers.MaxPooling2D(POOL_SIDE, name=f"pooling_{depth}", dtype=policy))
     if variant.convolution_dropout:
@@ -161,6 +195,8 @@ def layer_table(network: keras.Model) -> list[Layer]:
     """One row a layer, the input first."""
     rows = [Layer(layer="image", output_shape=_shape(network.input_shape), parameters=0, multiply_adds=0)]
     for layer in network.layers:
+        if layer.name == "image":  # Keras counts the input among the layers where there are additions
+            continue
         rows.append(
             Layer(
                 layer=layer.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
@@ -14,7 +15,7 @@ Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that 
 
 
 class Augmentation(BaseModel, extra="forbid", strict=True, frozen=True):
-    """How far each training image is moved about at random, anew in every epoch. Zero leaves it alone."""
+    """How each training image is changed at random, anew in every epoch. Zero leaves it alone."""
 
     shift: float = Field(
         default=0.0, ge=0, le=64, description="pixels, at most, in each direction; half the image's side is the most"
@@ -22,6 +23,10 @@ class Augmentation(BaseModel, extra="forbid", strict=True, frozen=True):
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees, at most, either way")
     scale: float = Field(default=0.0, ge=0, lt=1, description="share of the size, at most, larger or smaller")
     shear: float = Field(default=0.0, ge=0, le=1, description="share of the height, at most, that the top leans over")
+    flip: bool = Field(default=False, description="mirror half of the images, drawn at random, left to right")
+    erase: float = Field(
+        default=0.0, ge=0, le=1, description="share of the image's side, at most, that an erased square's side has"
+    )
     until: float = Field(
         default=1.0, ge=0, le=1, description="share of the epochs after which images are left as they are"
     )
@@ -31,7 +36,7 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
     """One network and how it is trained. What is left out takes the default given here.
 
     The layers are, in this order: space to depth, for each entry of `filters` a convolution (and its pooling), dropout,
-    flatten, for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
+    flatten or global pooling, for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
     """
 
     space_to_depth: PositiveInt = Field(
@@ -39,6 +44,14 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
     )
     filters: list[PositiveInt] = Field(default=[], description="filters of each convolution; [] for none")
     kernel_size: PositiveInt = Field(default=3, description="side of the convolutions' kernels, pixels")
+    padding: Literal["valid", "same"] = Field(
+        default="valid",
+        description="valid: a convolution takes a border off; same: it sees zeros around the image, which keeps its "
+        "size, and so does space to depth where its blocks would not fill the image",
+    )
+    residual: bool = Field(
+        default=False, description="add its input to what a convolution makes, wherever the two have the same shape"
+    )
     pooling: Annotated[
         Annotated[Literal["each", "last", "none"], Tag("[name]")] | Annotated[list[PositiveInt], Tag("[list]")],
         Discriminator(lambda value: "[list]" if isinstance(value, list) else "[name]"),
@@ -46,6 +59,9 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
         default="each",
         description="2x2 max pooling after each convolution, after the last one, after none, or after those listed, "
         "counted from 1",
+    )
+    global_pooling: Literal["none", "average", "max"] = Field(
+        default="none", description="flatten the last maps, or take each one's average or maximum"
     )
     batch_normalization: bool = Field(
         default=False, description="between each convolution or hidden dense layer and its activation"
@@ -100,21 +116,26 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
             raise ValueError(f"pooling is {self.pooling}, but there are {len(self.filters)} convolutions to follow")
         if self.first_convolution_l2 and not self.filters:
             raise ValueError("first_convolution_l2 needs a convolution, and filters is empty")
+        if self.global_pooling != "none" and not self.filters:
+            raise ValueError(f"global_pooling is {self.global_pooling} and needs a convolution, and filters is empty")
+        if self.residual and (self.padding == "valid" or not self.filters):
+            raise ValueError("residual needs convolutions that keep the size of an image; set padding to same")
         if self.warmup and self.schedule == "constant":
             raise ValueError("warmup belongs to a schedule of cosine, and schedule is constant")
         return self
 
     def check_fits(self, side: int) -> None:
         """Raise ValueError, with a sentence, unless the layers can read images of side x side pixels."""
-        if side % self.space_to_depth:
+        if side % self.space_to_depth and self.padding == "valid":
             raise ValueError(f"space_to_depth is {self.space_to_depth}, which does not divide the image's side, {side}")
         if self.augmentation.shift > side / 2:
             raise ValueError(
                 f"augmentation.shift is {self.augmentation.shift:g}, more than half of a {side}x{side} image"
             )
-        left = side // self.space_to_depth
+        left = math.ceil(side / self.space_to_depth)
         for depth, _ in enumerate(self.filters, start=1):
-            left -= self.kernel_size - 1
+            if self.padding == "valid":
+                left -= self.kernel_size - 1
             if self.pools_after(depth):
                 left //= 2
             if left < 1:

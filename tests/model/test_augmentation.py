@@ -21,7 +21,7 @@ def images(digits: Labelled) -> NDArray[np.float32]:
     return normalise(digits[0][::10])
 
 
-def moved(images: NDArray[np.float32], seed: tuple[int, int] = (1, 0), **amounts: float) -> NDArray[np.float32]:
+def moved(images: NDArray[np.float32], seed: tuple[int, int] = (1, 0), **amounts: Any) -> NDArray[np.float32]:
     result: Any = augment(images, Augmentation(**amounts), seed)
     array: NDArray[np.float32] = result.numpy()
     return array
@@ -45,7 +45,7 @@ def test_no_amount_at_all_leaves_the_images_as_they_are(images: NDArray[np.float
 
 
 def test_shape_type_and_range_stay(images: NDArray[np.float32]) -> None:
-    after = moved(images, shift=3.0, rotation=30.0, scale=0.2, shear=0.2)
+    after = moved(images, shift=3.0, rotation=30.0, scale=0.2, shear=0.2, flip=True, erase=0.5)
     assert after.shape == images.shape
     assert after.dtype == np.float32
     assert after.min() >= 0
@@ -62,9 +62,10 @@ def test_coloured_images_are_moved_in_all_channels_alike_and_their_edges_go_on()
 
 
 def test_the_same_seed_moves_alike_and_another_otherwise(images: NDArray[np.float32]) -> None:
-    np.testing.assert_array_equal(moved(images, shift=2.0), moved(images, shift=2.0))
-    for seed in ((2, 0), (1, 1)):
-        assert not np.array_equal(moved(images, shift=2.0), moved(images, seed, shift=2.0))
+    for amounts in ({"shift": 2.0}, {"flip": True}, {"erase": 0.5}):
+        np.testing.assert_array_equal(moved(images, **amounts), moved(images, **amounts))
+        for seed in ((2, 0), (1, 1)):
+            assert not np.array_equal(moved(images, **amounts), moved(images, seed, **amounts))
 
 
 def test_a_shift_goes_so_many_pixels_each_way_and_not_further() -> None:
@@ -93,3 +94,29 @@ def test_a_shear_leans_the_top_over_and_leaves_the_middle_where_it_is() -> None:
     assert (x.min() - 13.5, x.max() - 13.5) == pytest.approx((-2, 2), abs=0.1)
     np.testing.assert_allclose(y, 5.5, atol=0.01)
     np.testing.assert_allclose(centres(moved(blob(13.5, 13.5), shear=0.25))[0], 13.5, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(400, 8, 8, 1), (400, 27, 27, 3)])
+def test_a_flip_mirrors_half_of_the_images_and_leaves_the_maps_as_they_are(shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(1).random(shape, np.float32)
+    after, straight = (moved(images, shift=2.0, rotation=5.0, flip=flip) for flip in (True, False))
+    mirrored = (after == straight[:, :, ::-1]).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(after[~mirrored], straight[~mirrored])
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(400, 8, 8, 3), (400, 27, 27, 1), (100, 128, 128, 3)])
+def test_an_erased_square_is_as_large_as_allowed_at_most_anywhere_and_of_the_images_mean(
+    shape: tuple[int, ...],
+) -> None:
+    images = np.random.default_rng(1).random(shape, np.float32)
+    after, straight = moved(images, erase=0.5, flip=True), moved(images, flip=True)
+    erased = (after != straight).all(axis=3)
+    np.testing.assert_array_equal(after[~erased], straight[~erased])
+    means = np.broadcast_to(straight.mean(axis=(1, 2), keepdims=True), shape)
+    np.testing.assert_allclose(after[erased], means[erased], rtol=1e-5)
+    for axis in (1, 2):
+        longest = erased.any(axis=axis).sum(axis=1)
+        assert 0.4 * shape[1] < longest.max() <= 0.5 * shape[1] + 1
+    assert erased.any(axis=0).mean() > 0.9, "each place in some image"
+    assert 0 < erased.mean() < 0.25 / 2

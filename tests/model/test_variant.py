@@ -25,6 +25,9 @@ from glyphline.model.variant import Variant
         (28, {"space_to_depth": 14, "filters": [4]}, "convolution 1 of 1 leaves nothing"),
         (8, {"filters": [4, 4]}, "convolution 2 of 2 leaves nothing of a 8x8 image"),
         (8, {"filters": [4, 4], "pooling": "last"}, None),
+        (8, {"filters": [4] * 9, "padding": "same", "pooling": [1, 5]}, None),  # 8 -> 4 -> 2
+        (8, {"filters": [4] * 4, "padding": "same"}, "convolution 4 of 4 leaves nothing of a 8x8 image"),
+        (29, {"space_to_depth": 3, "padding": "same"}, None),
         (28, {"augmentation": {"shift": 14.0}}, None),
         (8, {"augmentation": {"shift": 4.5}}, "augmentation.shift is 4.5, more than half of a 8x8 image"),
     ],
@@ -36,3 +39,16 @@ def test_layers_are_checked_against_the_side_of_the_images(side: int, values: di
     else:
         with pytest.raises(ValueError, match=said):
             variant.check_fits(side)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"filters": [4, 4], "residual": True}, "set padding to same"),
+        ({"padding": "same", "residual": True}, "residual needs convolutions"),
+        ({"global_pooling": "max"}, "global_pooling is max and needs a convolution"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Variant.model_validate({"epochs": 1} | values)
