@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from glyphline.data.source import read_dataset
-from tests.conftest import REPOSITORY, load_record
+from tests.conftest import REPOSITORY, load_record, replace
 from tests.guarantees.conftest import LOADED, RUN, Event
 from tests.stages.test_download import made_up, random_data
 
@@ -38,8 +38,7 @@ def test_a_changed_lock_is_noticed(tmp_path: Path) -> None:
     for name in DIGESTS:
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
     assert changed_locks(tmp_path, DIGESTS) == []
-    lock = tmp_path / "requirements.lock"
-    lock.write_text(lock.read_text(encoding="utf-8").replace("sha256:0", "sha256:1", 1), encoding="utf-8")
+    replace(tmp_path / "requirements.lock", "sha256:0", "sha256:1")
     (sentence,) = changed_locks(tmp_path, DIGESTS)
     assert sentence.startswith("requirements.lock: ")
     assert sentence.endswith("make lock")

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from glyphline.errors import GlyphlineError
 from glyphline.evaluation.metrics import METRICS
 from glyphline.review.pictures import draw
 from glyphline.review.web import to_html, write
+from tests.conftest import refusal
 from tests.review.conftest import wrong
 from tests.review.test_compare import results, spread
 from tests.review.test_page import MOVED, page
@@ -135,5 +135,4 @@ def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
     lone = replace(MOVED, repository=tmp_path)
-    with pytest.raises(GlyphlineError, match="the page cannot be written"):
-        write(lone, blocked / "page.html")
+    assert "the page cannot be written" in refusal(write, lone, blocked / "page.html")
