@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
-from glyphline.config import Params, load_params, parse_params
+from glyphline.config import load_params, parse_params
 from glyphline.errors import ParamsError
 from glyphline.model.variant import Augmentation, Variant
 from glyphline.review.limits import Limits
 from tests.conftest import REPOSITORY, refusal, replace
-from tests.fuzzing import check_lines
 
 # The layers, optimiser, rate, batch and epochs that the reference systems published.
 _DROPOUT = {"convolution_dropout": 0.25, "dense_dropout": 0.5}
@@ -220,43 +215,6 @@ def test_a_variant_is_held_to_its_own_limits_and_else_to_those_of_all(params_fil
     gate = load_params(params_file).gate
     assert gate.limits("other") == Limits(accuracy_floor=0.9, accuracy_drop=0.01)
     assert gate.limits("mlp") == Limits(accuracy_floor=0.8, accuracy_drop=0.01, balanced_accuracy_drop=0.0)
-
-
-ORIGINAL: Any = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-def places(node: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value in a tree of mappings and lists."""
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [way for key, child in children for way in [(*above, key), *places(child, (*above, key))]]
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(places(ORIGINAL)), st.sampled_from("rda"), ANYTHING, st.text()), max_size=3))
-def test_any_change_of_the_values_is_accepted_or_refused_by_key(changes: list[tuple[Any, str, Any, str]]) -> None:
-    values = copy.deepcopy(ORIGINAL)
-    for (*way, last), what, replacement, name in changes:
-        node = values
-        for key in way:
-            node = node[key] if isinstance(node, dict) and key in node else None
-        if isinstance(node, dict):
-            if what == "r":
-                node[last] = copy.deepcopy(replacement)
-            elif what == "d":
-                node.pop(last, None)
-            else:
-                node[name] = replacement
-        elif isinstance(node, list) and node:
-            node[0] = replacement
-    try:
-        assert isinstance(parse_params(values, "params.yaml"), Params)
-    except ParamsError as error:
-        check_lines("params.yaml", error)
 
 
 def test_what_is_read_can_be_written_and_read_again() -> None:

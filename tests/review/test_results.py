@@ -56,15 +56,6 @@ def test_a_revision_s_own_record_of_its_data_set_counts(scratch: Scratch) -> Non
     assert (committed.title, committed.leading_metric) == (load_record("mnist-5k").title, "balanced_accuracy")
 
 
-def test_this_repository_can_be_read() -> None:
-    results = read_results(Revision(REPOSITORY, None, "now"))
-    assert results.labels is not None
-    assert set(results.metrics) == set(results.predictions) == set(results.costs)
-    assert "train" in results.used_by["glyphline/model"]
-    assert str(paths.RAW_TEST) in results.outs
-    assert {"numpy", "tensorflow"} <= set(results.packages)
-
-
 def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch) -> None:
     scratch.write_results({"mlp": wrong(1)})
     scratch.write_params(speed="high", variants={"mlp": {"width": 8}}, gate=5)

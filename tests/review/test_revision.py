@@ -118,15 +118,6 @@ def test_lines_of_code_are_counted_between_the_revisions_those_that_judge_first(
     assert [lines.path for lines in expected if lines.judges] == judging
 
 
-def test_a_repository_is_found_from_a_folder_in_it(scratch: Scratch) -> None:
-    (scratch.root / "glyphline").mkdir()
-    assert find_repository(scratch.root / "glyphline").samefile(scratch.root)
-
-
-def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
-    assert "this is not a git repository" in refusal(find_repository, tmp_path)
-
-
 COMMIT = "commit --quiet --allow-empty --message Work"
 
 
