@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from glyphline.errors import GlyphlineError
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -102,6 +104,22 @@ def python(*arguments: str, cwd: Path | None = None, **variables: str) -> subpro
         text=True,
         check=False,
     )
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Put other words in the place of some that a text file has, once."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def refusal(action: Callable[..., object], *arguments: Any) -> str:
+    """The one line with which a user's mistake is refused."""
+    with pytest.raises(GlyphlineError) as caught:
+        action(*arguments)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1, message
+    return message
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from glyphline.errors import ParamsError
 from glyphline.schema import parse_yaml, validated
+from tests.conftest import refusal
 
 
 class Leaf(BaseModel, extra="forbid", strict=True):
@@ -34,9 +34,7 @@ class Tree(BaseModel, extra="forbid", strict=True):
     ],
 )
 def test_a_mistake_is_named_wherever_a_schema_has_it(values: dict[Any, Any], said: str) -> None:
-    with pytest.raises(ParamsError) as caught:
-        validated(Tree, values, "tree.yaml")
-    assert str(caught.value) == f"tree.yaml: {said}"
+    assert refusal(validated, Tree, values, "tree.yaml") == f"tree.yaml: {said}"
 
 
 def nested_aliases(levels: int, each: int = 9) -> bytes:
@@ -52,13 +50,13 @@ def nested_aliases(levels: int, each: int = 9) -> bytes:
 )
 def test_aliases_that_stand_for_gigabytes_are_refused(content: bytes) -> None:
     assert len(content) < 1000
-    with pytest.raises(ParamsError, match=r"^f\.yaml: [^\n]*aliases stand for more text than any file here needs$"):
-        parse_yaml(content, "f.yaml")
+    said = "aliases stand for more text than any file here needs"
+    assert refusal(parse_yaml, content, "f.yaml").endswith(said)
 
 
 def test_an_alias_of_itself_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"^f\.yaml: [^\n]*an alias in it stands for what it is itself a part of$"):
-        parse_yaml(b"a: &a [1, {b: *a}]", "f.yaml")
+    said = "an alias in it stands for what it is itself a part of"
+    assert refusal(parse_yaml, b"a: &a [1, {b: *a}]", "f.yaml").endswith(said)
 
 
 def test_a_few_aliases_are_read_as_what_they_stand_for() -> None:

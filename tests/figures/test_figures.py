@@ -508,3 +508,42 @@ def test_balance_counts_train_and_test() -> None:
     assert [text.get_text() for text in train.texts] == ["6,000", "384"]
     assert [bar.get_width() for bar in test.patches] == [1000, 64]  # type: ignore[attr-defined]
     assert "From 384 to 6,000 training images of each class" in texts(picture)
+
+
+# What stays of a page's size, and names what matters, where there are thousands of classes.
+
+MANY = 2000
+MANY_NAMES = [f"U+{0x4E00 + number:04X}" for number in range(MANY)]
+HIGHEST = 40  # inches
+
+
+def test_the_most_confused_pairs_and_the_lowest_recalls_stand_for_the_matrix() -> None:
+    counts = np.diag(np.full(MANY, 5))
+    counts[7, 7], counts[7, 9] = 1, 4
+    picture = mistakes.confusion(counts, MANY_NAMES, "mlp", "many")
+    texts = [text.get_text() for text in picture.figure.texts]
+    assert f"{MANY_NAMES[7]}   20.0 % of 5 images" in texts
+    assert any(text.startswith(f"{MANY_NAMES[7]} → {MANY_NAMES[9]}   4 ") for text in texts)
+    assert f"the lowest are those of {MANY_NAMES[7]} (20.0 %)" in picture.alt
+    assert picture.figure.get_figheight() < HIGHEST
+
+
+def test_examples_and_balance_of_many_classes_fit_on_a_page() -> None:
+    labels = np.repeat(np.arange(MANY), 2)
+    examples = data.examples(np.zeros((2 * MANY, 28, 28), np.uint8), labels, MANY_NAMES, "many")
+    balance = data.balance(np.arange(MANY) + 3, np.full(MANY, 2), MANY_NAMES, "many")
+    for picture in (examples, balance):
+        assert picture.figure.get_figheight() < HIGHEST
+        assert len(picture.alt) < 2000
+    assert "Examples of 90 of 2,000 classes" in examples.figure.texts[0].get_text()
+    assert "From 3 to 2,002 training images of each of 2,000 classes" in balance.figure.texts[0].get_text()
+
+
+def test_coloured_and_large_images_are_shown_as_they_are() -> None:
+    images = np.zeros((6, 128, 128, 3), np.uint8)
+    images[..., 0] = 200
+    picture = data.examples(images, np.arange(6) % 2, ["a", "b"], "red")
+    (axes,) = picture.figure.axes
+    canvas = np.asarray(axes.images[0].get_array())
+    assert canvas.shape[2] == 3
+    assert ((canvas == (200, 0, 0)).all(axis=2)).mean() > 0.1

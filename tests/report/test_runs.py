@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from glyphline.errors import FormatError
 from glyphline.report import runs
+from tests.conftest import refusal
 
 
 def write_record(folder: Path, stage: str, started: str, seconds: float, processor: str) -> None:
@@ -34,12 +34,9 @@ def test_two_machines_stand_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["not json", "{}", "[]", '{"stage": "a", "started": "b"}', "\udce9"])
 def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "odd.json").write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(FormatError, match=r"odd\.json"):
-        runs.read_records(tmp_path)
+    assert "odd.json" in refusal(runs.read_records, tmp_path)
 
 
 def test_an_empty_folder_says_where_records_come_from(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="runs/"):
-        runs.read_records(tmp_path)
-    with pytest.raises(FormatError, match="no such folder"):
-        runs.read_records(tmp_path / "missing")
+    assert "runs/" in refusal(runs.read_records, tmp_path)
+    assert "no such folder" in refusal(runs.read_records, tmp_path / "missing")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,28 +81,6 @@ def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(honest:
     assert "git knows no such revision" in outcome(capsys, "--gate", "--baseline", "v2")[2]
 
 
-def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: Capture) -> None:
-    run(honest, wrong(range(25)))
-    metrics = json.loads((honest.root / paths.TEST_METRICS).read_text())
-    metrics["mlp"]["accuracy"] = 0.99
-    honest.write(paths.TEST_METRICS, json.dumps(metrics))
-    honest.commit()
-    status, out, err = outcome(capsys, "--gate")
-    assert status == 1
-    assert "metrics/test.json" in err
-    assert "### Problems in the repository" in out
-    assert "but metrics/predictions/mlp.csv gives 97.5 %" in err.replace("\n", " ")
-
-
-def test_uncommitted_work_is_reviewed_too(honest: Scratch, capsys: Capture) -> None:
-    honest.write_results({"mlp": wrong(range(120))})
-    honest.lock()
-    status, out, _ = outcome(capsys, "--gate")
-    assert status == 1
-    assert "After: the working tree on " in out
-    assert "(HEAD)" in out
-
-
 def test_a_clone_without_data_is_enough(
     honest: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -131,13 +108,6 @@ def test_wrong_parameters_are_a_problem_of_the_repository(honest: Scratch, capsy
     status, _, err = outcome(capsys, "--gate")
     assert status == 1
     assert "params.yaml: gate.accuracy_flor: unknown key; did you mean accuracy_floor?" in err
-
-
-def test_so_is_a_wrong_record_of_the_data_set(honest: Scratch, capsys: pytest.CaptureFixture[str]) -> None:
-    honest.write_params(dataset="emnist")
-    status, _, err = outcome(capsys, "--gate")
-    assert status == 1
-    assert "params.yaml: dataset: 'emnist' has no file datasets/emnist.yaml; there are: mnist-5k" in err
 
 
 @pytest.mark.parametrize(

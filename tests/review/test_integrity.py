@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from glyphline.errors import GlyphlineError
 from glyphline.review.integrity import DELETE, MEND, REBUILD, problems
-from tests.conftest import REPOSITORY, python
+from tests.conftest import REPOSITORY, python, refusal, replace
 from tests.pipeline.conftest import Clone, start_repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
@@ -107,12 +106,6 @@ def healthy(origin: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def clone(healthy: Clone, tmp_path: Path) -> Clone:
     """A copy of the healthy clone, to be broken."""
     return healthy.copy(tmp_path / "clone")
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def edit_lock(clone: Clone, change: Callable[[Any], object]) -> None:
@@ -401,8 +394,7 @@ def test_a_lock_of_dvc_2_whose_digests_disregard_line_ends_is_fine(clone: Clone)
 
 
 def test_a_folder_without_dvc_gets_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(GlyphlineError, match="not inside of a DVC repository"):
-        problems(tmp_path)
+    assert "not inside of a DVC repository" in refusal(problems, tmp_path)
 
 
 def test_the_command_prints_what_is_wrong_and_fails(clone: Clone) -> None:

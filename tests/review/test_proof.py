@@ -143,6 +143,7 @@ OTHER_TRIALS = "metrics/search/trials.csv: its hyper-parameters are not those th
     [
         (replacing(TEST_METRICS, "mlp", accuracy=0.999), f"{OF_MLP}: accuracy is 99.9 %, but {MLP} gives "),
         (replacing(TEST_METRICS, "mlp", accuracy_low=0.9), f"{OF_MLP}: accuracy_low is 90 %, but {MLP} gives "),
+        (replacing(TEST_METRICS, "mlp", accuracy_high=0.9), f"{OF_MLP}: accuracy_high is 90 %, but {MLP} gives "),
         (
             replacing(TEST_METRICS, "mlp", balanced_accuracy=0.9),
             f"{OF_MLP}: balanced_accuracy is 90 %, but {MLP} gives ",

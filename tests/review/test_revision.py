@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from glyphline.errors import GlyphlineError
 from glyphline.review.revision import Lines, changed_lines, choose, find_repository, resolve
+from tests.conftest import refusal
 from tests.review.conftest import Scratch
 
 
@@ -118,24 +118,6 @@ def test_lines_of_code_are_counted_between_the_revisions_those_that_judge_first(
     assert [lines.path for lines in expected if lines.judges] == judging
 
 
-def test_a_repository_is_found_from_a_folder_in_it(scratch: Scratch) -> None:
-    (scratch.root / "glyphline").mkdir()
-    assert find_repository(scratch.root / "glyphline").samefile(scratch.root)
-
-
-def refusal(action: object) -> str:
-    """The one line with which something is refused."""
-    with pytest.raises(GlyphlineError) as caught:
-        action()  # type: ignore[operator]
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1, message
-    return message
-
-
-def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
-    assert "this is not a git repository" in refusal(lambda: find_repository(tmp_path))
-
-
 COMMIT = "commit --quiet --allow-empty --message Work"
 
 
@@ -151,13 +133,13 @@ COMMIT = "commit --quiet --allow-empty --message Work"
 def test_where_nothing_is_to_compare_with_a_sentence_says_so(scratch: Scratch, commands: list[str], words: str) -> None:
     for command in commands:
         scratch.git(*command.split())
-    assert words in refusal(lambda: choose(scratch.root, None))
+    assert words in refusal(choose, scratch.root, None)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "--all", "HEAD~9", "HEAD:params.yaml", ""])
 def test_a_revision_that_is_not_there_is_refused(scratch: Scratch, name: str) -> None:
     scratch.commit()
-    assert refusal(lambda: resolve(scratch.root, name)).startswith(f"{name}: git knows no such revision")
+    assert refusal(resolve, scratch.root, name).startswith(f"{name}: git knows no such revision")
 
 
 @pytest.mark.parametrize("base", [None, "HEAD~1", "main~1"])
@@ -168,11 +150,11 @@ def test_a_shallow_clone_is_told_how_to_fetch_the_rest(scratch: Scratch, tmp_pat
     subprocess.run(
         ["git", "clone", "--quiet", "--depth=1", scratch.root.as_uri(), str(shallow)], check=True, capture_output=True
     )
-    message = refusal(lambda: choose(shallow, base))
+    message = refusal(choose, shallow, base)
     assert "git fetch --unshallow" in message
     assert "fetch-depth: 0" in message
 
 
 def test_a_machine_without_git_is_told_so(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(scratch.root))
-    assert "git is not installed" in refusal(lambda: find_repository(scratch.root))
+    assert "git is not installed" in refusal(find_repository, scratch.root)

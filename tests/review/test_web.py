@@ -10,12 +10,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
+from playwright.sync_api import Browser
 
-from glyphline.errors import GlyphlineError
 from glyphline.evaluation.metrics import METRICS
 from glyphline.review.pictures import draw
 from glyphline.review.web import to_html, write
+from tests.browser import DESKTOP, PHONE, opened
+from tests.conftest import refusal
 from tests.review.conftest import wrong
 from tests.review.test_compare import results, spread
 from tests.review.test_page import MOVED, page
@@ -135,5 +138,19 @@ def test_a_page_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
     lone = replace(MOVED, repository=tmp_path)
-    with pytest.raises(GlyphlineError, match="the page cannot be written"):
-        write(lone, blocked / "page.html")
+    assert "the page cannot be written" in refusal(write, lone, blocked / "page.html")
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+def test_the_page_is_accessible_fits_and_neither_complains_nor_asks_for_more(
+    browser: Browser, moved: str, tmp_path: Path, viewport: dict[str, int], scheme: str
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(moved, encoding="utf-8")
+    with opened(browser, file, viewport, color_scheme=scheme) as page:
+        page.eval_on_selector_all("details", "all => all.forEach(details => details.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+        widths = page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
+        assert widths == [990] * 3
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()

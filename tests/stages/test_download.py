@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from glyphline.data.records import Bundled, Dataset
 from glyphline.data.source import read_bundled, read_dataset
 from glyphline.errors import FetchError, FormatError
 from stages import download
-from tests.conftest import Labelled, Run, Write, load_record
+from tests.conftest import Labelled, Run, Write, load_record, replace
 from tests.fuzzing import idx
 
 RAW = [Path("data/raw/train.npz"), Path("data/raw/test.npz"), Path("data/raw/dataset.json")]
@@ -96,18 +95,8 @@ def test_the_stage_writes_the_data_and_its_card_and_the_same_again(
             np.testing.assert_array_equal(raw["images"], images)
             np.testing.assert_array_equal(raw["labels"], labels)
     card = json.loads(RAW[2].read_text(encoding="utf-8"))
-    assert list(card) == [
-        "name",
-        "title",
-        "class_names",
-        "side",
-        "channels",
-        "leading_metric",
-        "licence",
-        "citation",
-        "pictures",
-        "found",
-    ]
+    keys = "name title class_names side channels leading_metric licence citation pictures found"
+    assert " ".join(card) == keys
     assert (card["name"], card["class_names"]) == ("mnist-5k", list("0123456789"))
     written = {path: path.read_bytes() for path in RAW}
     download.main()
@@ -136,20 +125,11 @@ def test_a_fiftieth_class_is_refused(world: Path) -> None:
         read_dataset("k49", dataset, str(world / "mirror"), world / "downloads")
 
 
-def test_files_that_are_right_but_swapped_are_refused(world: Path) -> None:
-    dataset = made_up("mnist", world / "mirror", random_data(30, 10, seed=1), random_data(20, 10, seed=2))
-    values: dict[str, Any] = dataset.model_dump()
-    values["train"] |= {"images": values["train"]["labels"], "labels": values["train"]["images"], "count": 784 * 30}
-    with pytest.raises(FormatError, match="this is a file of labels"):
-        read_dataset("mnist", Dataset.model_validate(values), str(world / "mirror"), world / "downloads")
-
-
 def test_a_mirror_without_the_data_is_one_message_that_says_how_to_work_offline(
     world: Path, write_params: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (world / "mirror").mkdir()
-    record = world / "datasets/k49.yaml"
-    record.write_text(record.read_text(encoding="utf-8").replace("http://codh.rois.ac.jp/", "/no/such/"), "utf-8")
+    replace(world / "datasets/k49.yaml", "http://codh.rois.ac.jp/", "/no/such/")
     monkeypatch.setenv("GLYPHLINE_MIRROR", str(world / "mirror"))
     write_params(dataset="k49")
     with pytest.raises(FetchError) as caught:

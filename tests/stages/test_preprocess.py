@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glyphline.errors import DataError
 from stages import preprocess
 from tests.conftest import Labelled, Write
 
@@ -79,9 +78,3 @@ def test_a_smaller_limit_leaves_nothing_of_the_larger_one(raw: Labelled, write_p
         preprocess.main()
     assert len(prepared("train")[1]) + len(prepared("validation")[1]) == 100
     assert len(prepared("train")[0]) + len(prepared("validation")[0]) == 100
-
-
-def test_more_than_there_is_is_refused_by_key(raw: Labelled, write_params: Write) -> None:
-    write_params(limit=1001)
-    with pytest.raises(DataError, match=r"^limit: 1,001 training images asked for, and the data set has 1,000$"):
-        preprocess.main()
