@@ -73,9 +73,14 @@ def of_data(card: dict[str, Any]) -> dict[str, Picture]:
     per_class = pd.read_csv(paths.PER_CLASS, dtype={"class": str}, keep_default_na=False)
     test_counts = per_class[per_class["variant"] == per_class["variant"].iloc[0]]["n"].to_numpy()
     train_counts = np.bincount(labels, minlength=len(class_names))
+    # As text: a class may be called NA or 1e3.
+    to_check = pd.read_csv(paths.LABELS_TO_CHECK, dtype={"label": str, "predicted": str}, keep_default_na=False)
+    with np.load(paths.IMAGES_TO_CHECK) as arrays:
+        checked = arrays["images"]
     return {
         "balance": data.balance(train_counts, test_counts, class_names, dataset),
         "examples": data.examples(images, labels, class_names, dataset),
+        "labels_to_check": mistakes.labels_to_check(checked, to_check, dataset),
     }
 
 
