@@ -13,7 +13,7 @@ import pandas as pd
 
 from glyphline import paths, stage
 from glyphline.figures import architecture, comparison, data, learning, mistakes, search
-from glyphline.figures.style import Picture, save
+from glyphline.figures.style import Picture, cover, save
 
 if TYPE_CHECKING:
     import optuna
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     card, test = read_json(paths.DATASET_CARD), read_json(paths.TEST_METRICS)
+    if unwritable := cover(card["class_names"]):
+        print(f"{paths.PLOTS}: {unwritable}")
     train = {variant: read_json(paths.train_metrics(variant)) for variant in test}
     histories = {variant: pd.read_csv(paths.history(variant)) for variant in test}
     for variant in test:

@@ -34,7 +34,9 @@ def blocks() -> list[str]:
     return re.findall(r"^```(?:sh)?\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_page_works_to_the_letter_also_in_another_clone_in_its_queue_and_in_the_proof(fresh: Clone, tmp_path: Path) -> None:
+def test_the_page_works_to_the_letter_also_in_another_clone_in_its_queue_and_in_the_proof(
+    fresh: Clone, tmp_path: Path
+) -> None:
     add_and_run, make, said, *_ = blocks()
     assert fresh.run("bash", "-ec", make).stdout == said
     add, run, _ = add_and_run.split("\n")
