@@ -95,7 +95,7 @@ def _data_add(arguments: argparse.Namespace) -> int:
     from glyphline.data.add import Request, examine, write
     from glyphline.errors import printable
     from glyphline.figures.data import examples
-    from glyphline.figures.style import save
+    from glyphline.figures.style import cover, save
 
     request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     imported = examine(request)
@@ -104,6 +104,8 @@ def _data_add(arguments: argparse.Namespace) -> int:
     if len(imported.images):
         sheet = paths.contact_sheet(request.name)
         names = imported.class_names
+        if unwritable := cover(names):
+            print(unwritable)
         save(examples(imported.images, imported.labels, names, request.title or request.name), sheet)
         print(f"look at it: {sheet}", flush=True)
     for problem in imported.problems:

@@ -28,6 +28,8 @@ TEST_METRICS = Path("metrics/test.json")
 PER_CLASS = Path("metrics/per_class.csv")
 PREDICTIONS = Path("metrics/predictions")
 EVALUATION = Path("data/evaluation")
+LABELS_TO_CHECK = EVALUATION / "labels_to_check.csv"
+IMAGES_TO_CHECK = EVALUATION / "labels_to_check.npz"
 
 PLOTS = Path("plots")
 REPORT = Path("report/index.html")

@@ -1,7 +1,14 @@
-"""Judge every trained variant on the test set. No other stage opens it, and nothing here chooses."""
+"""Judge every trained variant on the test set. No other stage opens it, and nothing that is judged is chosen here.
+
+The variant of the best validation accuracy also says which labels, of validation and test images, it finds least
+probable.
+"""
 
 import argparse
+import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +19,13 @@ from glyphline.config import load_params
 from glyphline.data.arrays import save_array, save_arrays
 from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import METRICS, check_leading
-from glyphline.evaluation.numbers import percent, percent_interval
+from glyphline.evaluation.numbers import DIGITS, percent, percent_interval
 from glyphline.model import inference
-from glyphline.model.training import make_deterministic
+from glyphline.model.training import Examples, make_deterministic
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
+LABELS_TO_CHECK = 24  # images whose label may be wrong
+Judged = tuple[NDArray[np.uint8], scoring.Labels, NDArray[np.float32]]  # images, labels, probabilities
 
 
 def main() -> None:
@@ -31,6 +40,7 @@ def main() -> None:
     make_deterministic(seed=0, threads=params.threads)
     with np.load(paths.RAW_TEST) as raw:
         images, labels = raw["images"], raw["labels"]
+    best = max(params.judged(), key=validation_accuracy)
 
     metrics = {}
     recalls = []
@@ -55,6 +65,13 @@ def main() -> None:
             labels=labels[worst],
             probabilities=probabilities[worst],
         )
+        if name == best:
+            validation = Examples.load(paths.PREPARED / "validation")
+            guessed = inference.probabilities(paths.model(name), validation.images)
+            of_validation = validation.images, validation.labels, guessed
+            write_labels_to_check(
+                name, {"validation": of_validation, "test": (images, labels, probabilities)}, class_names
+            )
         print(_line(name, metrics[name], card["leading_metric"]), flush=True)
 
     paths.TEST_METRICS.parent.mkdir(exist_ok=True)
@@ -68,6 +85,38 @@ def write_predictions(variant: str, labels: scoring.Labels, probabilities: NDArr
     paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels, "predicted": probabilities.argmax(axis=1)})
     table.to_csv(paths.predictions(variant), index=False)
+
+
+def validation_accuracy(variant: str) -> float:
+    """What `train` measured of a variant."""
+    metrics = json.loads(paths.train_metrics(variant).read_text(encoding="utf-8"))
+    return float(metrics["validation"]["accuracy"])
+
+
+def write_labels_to_check(variant: str, splits: Mapping[str, Judged], class_names: list[str]) -> None:
+    """Write the LABELS_TO_CHECK images of the splits that are least probably what they are labelled, as table and npz.
+
+    pixels: the first digits of the SHA-256 of an image's bytes, by which to find it again.
+    """
+    rows: list[dict[str, Any]] = []
+    shown: list[NDArray[np.uint8]] = []
+    for split, (images, labels, probabilities) in splits.items():
+        for place in scoring.least_probable_labels(labels, probabilities, LABELS_TO_CHECK):
+            predicted = int(probabilities[place].argmax())
+            row = {"variant": variant, "split": split, "label": class_names[labels[place]]}
+            row |= {"probability": float(probabilities[place, labels[place]]), "predicted": class_names[predicted]}
+            row |= {"predicted_probability": float(probabilities[place, predicted])}
+            rows.append(row | {"pixels": hashlib.sha256(images[place].tobytes()).hexdigest()[:12]})
+            shown.append(np.asarray(images[place]))
+    order = sorted(range(len(rows)), key=lambda number: rows[number]["probability"])[:LABELS_TO_CHECK]
+    columns = ["variant", "split", "label", "probability", "predicted", "predicted_probability", "pixels"]
+    table = pd.DataFrame([rows[number] for number in order], columns=columns).round(DIGITS)
+    table.to_csv(paths.LABELS_TO_CHECK, index=False)
+    images = splits["test"][0]
+    save_arrays(
+        paths.IMAGES_TO_CHECK,
+        images=np.array([shown[number] for number in order], np.uint8).reshape(-1, *images.shape[1:]),
+    )
 
 
 def _line(name: str, metrics: dict[str, float], leading: str) -> str:

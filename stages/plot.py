@@ -13,7 +13,7 @@ import pandas as pd
 
 from glyphline import paths, stage
 from glyphline.figures import architecture, comparison, data, learning, mistakes, search
-from glyphline.figures.style import Picture, save
+from glyphline.figures.style import Picture, cover, save
 
 if TYPE_CHECKING:
     import optuna
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     card, test = read_json(paths.DATASET_CARD), read_json(paths.TEST_METRICS)
+    if unwritable := cover(card["class_names"]):
+        print(f"{paths.PLOTS}: {unwritable}")
     train = {variant: read_json(paths.train_metrics(variant)) for variant in test}
     histories = {variant: pd.read_csv(paths.history(variant)) for variant in test}
     for variant in test:
@@ -73,9 +75,14 @@ def of_data(card: dict[str, Any]) -> dict[str, Picture]:
     per_class = pd.read_csv(paths.PER_CLASS, dtype={"class": str}, keep_default_na=False)
     test_counts = per_class[per_class["variant"] == per_class["variant"].iloc[0]]["n"].to_numpy()
     train_counts = np.bincount(labels, minlength=len(class_names))
+    # As text: a class may be called NA or 1e3.
+    to_check = pd.read_csv(paths.LABELS_TO_CHECK, dtype={"label": str, "predicted": str}, keep_default_na=False)
+    with np.load(paths.IMAGES_TO_CHECK) as arrays:
+        checked = arrays["images"]
     return {
         "balance": data.balance(train_counts, test_counts, class_names, dataset),
         "examples": data.examples(images, labels, class_names, dataset),
+        "labels_to_check": mistakes.labels_to_check(checked, to_check, dataset),
     }
 
 

@@ -18,7 +18,7 @@ from glyphline.evaluation import scoring
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions
 from stages import plot, report
-from stages.evaluate import write_predictions
+from stages.evaluate import write_labels_to_check, write_predictions
 
 CLASS_NAMES = ("あ", "<b>&amp;", "Ankle boot", "3")
 TEST_IMAGES = 400  # 100 of each class
@@ -133,6 +133,9 @@ def _write_evaluation(labels: NDArray[np.uint8], by_variant: Mapping[str, NDArra
             labels=labels[worst],
             probabilities=probabilities[worst],
         )
+    winner = by_variant["winner"]
+    splits = {"validation": (images[:50], labels[:50], winner[:50]), "test": (images, labels, winner)}
+    write_labels_to_check("winner", splits, class_names)
     paths.TEST_METRICS.parent.mkdir(exist_ok=True)
     metrics: dict[str, Any] = {name: scoring.score(labels, each) for name, each in by_variant.items()}
     for name, seeds in SEEDS.items():

@@ -10,6 +10,7 @@ import argparse
 import gc
 import gzip
 import io
+import json
 import logging
 import resource
 import struct
@@ -159,10 +160,13 @@ def check_picture(path: Path, content: bytes) -> bool:
     return False
 
 
+TINY = (np.arange(20 * 16) * 7 % 251).astype(np.uint8).reshape(20, 4, 4)
+TINY_LABELS = np.arange(len(TINY)) % 2
+
+
 def sources() -> dict[str, bytes]:
-    """Small data sets of two classes of 4x4 pixels. No Parquet and MATLAB: others' compiled code reads them."""
-    images = (np.arange(20 * 16) * 7 % 251).astype(np.uint8).reshape(20, 4, 4)
-    labels = np.arange(20) % 2
+    """Small data sets of two classes of 4x4 pixels."""
+    images, labels = TINY, TINY_LABELS
     rows = [",".join(map(str, [label, *image.ravel()])) for label, image in zip(labels, images, strict=True)]
     tiny = {f"set/{label}/{n}.pgm": b"P5 4 4 255\n" + images[n].tobytes() for n, label in enumerate(labels)}
     tar = io.BytesIO()
@@ -177,7 +181,32 @@ def sources() -> dict[str, bytes]:
         "arrays": npz({"images.npy": npy(images), "labels.npy": npy(labels)}),
         "zip": npz(tiny),
         "tar": tar.getvalue(),
+        "parquet": parquet(list(tiny.values()), labels.tolist(), ["a", "b"]),
     }
+
+
+def parquet(pictures: list[bytes], labels: list[int], names: list[str]) -> bytes:
+    """Pictures and the numbers of their classes as the Hugging Face hub has them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    schema = pa.schema(
+        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+    cells = [{"bytes": picture, "path": None} for picture in pictures]
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"image": cells, "label": labels}, schema), stream)
+    return stream.getvalue()
+
+
+def mat(packed: bool) -> bytes:
+    from scipy.io import savemat
+
+    stream = io.BytesIO()
+    savemat(stream, {"X": TINY, "y": TINY_LABELS}, do_compression=packed)
+    return stream.getvalue()
 
 
 def check_source(path: Path, content: bytes) -> bool:
@@ -263,6 +292,8 @@ TARGETS = {
         ("glyphline", "PIL"),
     ),
     "source": Target(sources(), "source", check_source, ("glyphline", "zipfile", "tarfile", "numpy.lib")),
+    # A process reads each of them, which takes half a second.
+    "mat": Target({"plain": mat(packed=False), "packed": mat(packed=True)}, "source", check_source, ("glyphline",)),
     "params": Target({"params": PARAMS}, "params.yaml", check_params, ("glyphline", "ruamel"), YAML_WORDS),
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline.data.examples import Range, Source, natural
+from glyphline.data.fit import is_dark_on_light
 from glyphline.data.records import MOST_CLASSES
 from glyphline.errors import FormatError, quoted
 
@@ -67,7 +68,7 @@ class _Pixels:
             self.low, self.high = min(self.low, values[0]), max(self.high, values[1])
         if pixels.ndim == 3:
             self.grey = self.grey and bool((pixels == pixels[..., :1]).all())
-        self.dark_on_light += _is_dark_on_light(pixels)
+        self.dark_on_light += is_dark_on_light(pixels)
 
     def quantile(self, share: float) -> int:
         """The side that this share of the images does not exceed; 0 of none."""
@@ -147,12 +148,3 @@ def range_of(low: float, high: float, whole: bool) -> Range:
     if not whole and low >= -1 and high <= 1:
         return (0.0, 1.0) if low >= 0 else (-1.0, 1.0)
     return (0.0, 255.0) if low >= 0 and high <= 255 else (low, high)
-
-
-def _is_dark_on_light(pixels: NDArray[np.generic]) -> bool:
-    """Whether the edges of an image are lighter than its whole."""
-    grey = np.asarray(pixels, np.float64)
-    if grey.ndim == 3:
-        grey = grey.mean(axis=2)
-    edges = (grey[0].sum() + grey[-1].sum() + grey[:, 0].sum() + grey[:, -1].sum()) / (2 * sum(grey.shape))
-    return bool(edges > grey.mean())

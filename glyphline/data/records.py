@@ -65,7 +65,15 @@ class Pictures(BaseModel, extra="forbid", strict=True, frozen=True):
         description="centred: the glyph is found, cut out and centred as MNIST's makers did. fitted: the whole picture "
         "is fitted into the image, with its proportions kept",
     )
-    inverted: bool = Field(default=False, description="fitted: light and dark change places")
+    inverted: bool | None = Field(
+        default=False,
+        description="fitted: light and dark change places; null: where the edges of a picture are lighter than its "
+        "whole, unless it has the size of the images already",
+    )
+    trimmed: bool = Field(
+        default=False,
+        description="fitted: rows and columns at the edges that have the colour of the corners are cut off",
+    )
     transposed: bool = Field(default=False, description="fitted: rows and columns change places")
     values: tuple[float, float] | None = Field(
         default=None, strict=False, description="fitted: what is black and what is white in grey of more than 8 bits"

@@ -21,6 +21,7 @@ from glyphline.data.examples import Example, Range, class_name, split_of, to_lev
 from glyphline.data.files import open_text
 from glyphline.data.fit import as_levels
 from glyphline.data.pictures import decode_picture
+from glyphline.data.tree import is_damage
 from glyphline.errors import FormatError, PictureError, printable, quoted
 
 CHUNK = 5_000  # rows read at a time
@@ -334,7 +335,6 @@ class Parquet:
     notes: list[str] = field(default_factory=list)
 
     def read(self, values: Range | None) -> Iterator[Example]:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         for path in self.paths:
@@ -346,13 +346,15 @@ class Parquet:
                     for batch in file.iter_batches(batch_size=256, columns=wanted):
                         labels = None if label is None else batch.column(label).to_pylist()
                         for number, cell in enumerate(batch.column(pictures).to_pylist()):
-                            name = None
-                            if labels is not None and labels[number] is not None:
-                                code = labels[number]
-                                name = class_name(names[code] if names and isinstance(code, int) else code)
+                            code = None if labels is None else labels[number]
+                            if names and isinstance(code, int):
+                                code = names[code] if code >= 0 else None  # -1: the hub's word for no label
+                            name = None if code is None else class_name(code)
                             yield self._example(f"{path}: row {count}", cell, name, values)
                             count += 1
-            except (pa.ArrowException, OSError, IndexError) as error:
+            except Exception as error:  # damaged bytes lead pyarrow to a dozen kinds
+                if not is_damage(error):
+                    raise
                 reason = " ".join(str(error).split())[:120]
                 raise FormatError(f"{path}: the Parquet file is damaged or cut short ({reason})") from None
 

@@ -84,3 +84,9 @@ def worst_errors(labels: Labels, probabilities: Probabilities, most: int) -> NDA
     """Positions of the wrongly classified images, those with the highest confidence in the wrong class first."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:most]
+
+
+def least_probable_labels(labels: Labels, probabilities: Probabilities, most: int) -> NDArray[np.intp]:
+    """Positions of the wrongly classified images, those whose own class is least probable first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:most]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -267,21 +268,7 @@ def worst_errors(
     taken = [
         f"{class_names[label]}  {percent(row[label], 1)}" for label, row in zip(predicted, probabilities, strict=True)
     ]
-    tile, room = 90 / DPI, WIDTH - 2 * MARGIN  # 28 pixels and a frame of 1, three times as large
-    columns = max(1, int((room + 0.15) / (max(tile, widest(true + taken, 9)) + 0.15)))
-    columns = min(columns, 8)
-    pitch, row_height = room / columns, tile + 0.55
-    rows = -(-shown // columns)
-    figure = new_figure(title, subtitle, HEAD + rows * row_height)
-    place = np.arange(shown)
-    centres = np.stack(
-        [MARGIN + (place % columns + 0.5) * pitch, HEAD + 0.2 + tile / 2 + place // columns * row_height], axis=1
-    )
-    axes = axes_at(figure, MARGIN, HEAD, room, rows * row_height, bare=True)
-    mosaic(axes, images, centres, tile)
-    for (x, y), above, below in zip(centres, true, taken, strict=True):
-        write(figure, x, y - tile / 2 - 0.1, above, ha="center", color=RIGHT)
-        write(figure, x, y + tile / 2 + 0.1, below, ha="center", color=WRONG)
+    figure = _gallery(images, true, taken, title, subtitle)
     first = [
         f"{class_names[label]} taken for {class_names[row.argmax()]} with {percent(row.max(), 1)}"
         for label, row in zip(labels[:NAMED], probabilities, strict=False)
@@ -291,3 +278,61 @@ def worst_errors(
         f"class above and the predicted one below. The first: {listed(first)}."
     )
     return Picture(figure, caption, alt)
+
+
+@styled
+def labels_to_check(images: NDArray[np.uint8], table: pd.DataFrame, dataset: str) -> Picture:
+    """A gallery of the images that are least probably what they are labelled.
+
+    images: (shown, height, width) or (shown, height, width, 3) uint8, 0-255. table: a row for each, the least probable
+    label first, with variant, split, label, probability, predicted, predicted_probability.
+    """
+    caption = "Labels to check"
+    if not len(table):
+        figure = new_figure("Labels to check: none", dataset, HEAD + 1)
+        write(figure, WIDTH / 2, HEAD + 0.3, "no label is improbable", size=14, color=QUIET, ha="center")
+        return Picture(figure, caption, "No pictures: every validation and test image is taken for its own class.")
+    variant = table["variant"].iloc[0]
+    given, taken = (
+        [
+            f"{name}  {percent(probability, 1)}"
+            for name, probability in zip(table[name], table[probability], strict=True)
+        ]
+        for name, probability in (("label", "probability"), ("predicted", "predicted_probability"))
+    )
+    figure = _gallery(
+        images,
+        given,
+        taken,
+        f"Labels to check: the {len(table)} that {variant} finds least probable",
+        f"{dataset}, validation and test images. Above: the label; below: what it looks like; each with its "
+        "probability.",
+    )
+    first = [f"{label} that looks like {other}" for label, other in zip(given, taken, strict=True)][:NAMED]
+    alt = (
+        f"Validation and test images whose label {variant} finds least probable, each with its label above and the "
+        f"predicted class below. The first: {listed(first)}."
+    )
+    return Picture(figure, caption, alt)
+
+
+def _gallery(
+    images: NDArray[np.uint8], above: Sequence[str], below: Sequence[str], title: str, subtitle: str
+) -> Figure:
+    """Images in rows, each between a line of text on its class and one on another class."""
+    tile, room = 90 / DPI, WIDTH - 2 * MARGIN  # 28 pixels and a frame of 1, three times as large
+    columns = max(1, int((room + 0.15) / (max(tile, widest([*above, *below], 9)) + 0.15)))
+    columns = min(columns, 8)
+    pitch, row_height = room / columns, tile + 0.55
+    rows = -(-len(images) // columns)
+    figure = new_figure(title, subtitle, HEAD + rows * row_height)
+    place = np.arange(len(images))
+    centres = np.stack(
+        [MARGIN + (place % columns + 0.5) * pitch, HEAD + 0.2 + tile / 2 + place // columns * row_height], axis=1
+    )
+    axes = axes_at(figure, MARGIN, HEAD, room, rows * row_height, bare=True)
+    mosaic(axes, images, centres, tile)
+    for (x, y), right, wrong in zip(centres, above, below, strict=True):
+        write(figure, x, y - tile / 2 - 0.1, right, ha="center", color=RIGHT)
+        write(figure, x, y + tile / 2 + 0.1, wrong, ha="center", color=WRONG)
+    return figure

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 import numpy as np
-from matplotlib import font_manager
+from matplotlib import font_manager, ft2font
 from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,6 +30,7 @@ Arguments = ParamSpec("Arguments")
 WIDTH = 9.0  # inches
 DPI = 110  # so that a figure is 990 pixels wide, a little more than a README shows
 MARGIN = 0.3  # inches
+MOST_SIGNS = 10  # that a sentence names
 HEAD = 0.95  # inches that the headline takes
 
 # Okabe and Ito's colours, which the colour-blind tell apart too.
@@ -41,8 +43,9 @@ INK = "#222222"
 QUIET = "#6B6B6B"
 FAINT = "#D9D9D9"
 
+_FAMILIES = ["DejaVu Sans", "IPAexGothic"]
 _BASE = {
-    "font.family": ["DejaVu Sans", "IPAexGothic"],
+    "font.family": _FAMILIES,
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # a $ in the name of a class is a dollar
@@ -80,8 +83,42 @@ class Picture:
 def house_style() -> Iterator[None]:
     """matplotlib's defaults with this module's on top, and afterwards whatever was set before."""
     _register_kana_font()
-    with matplotlib_style.context(["default", _BASE]):
+    with matplotlib_style.context(["default", _BASE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # `cover` says it once
         yield
+
+
+def cover(names: Iterable[str]) -> str | None:
+    """Let figures write names in fonts of this machine where theirs lack a character.
+
+    Returns a sentence about characters that no font has, and that are drawn as boxes.
+    """
+    _register_kana_font()
+    lacking = {ord(sign) for name in names for sign in name if sign.isprintable()}
+    lacking -= _signs(font_manager.findfont(_FAMILIES[0])) | _signs(str(kana_font_path()))
+    others = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.weight == 400]
+    # Those without serifs first: they look like the others. Last Resort has a box for everything.
+    for font in sorted(others, key=lambda font: ("Sans" not in font.name, font.name, font.fname)):
+        if lacking and "Last Resort" not in font.name and (found := lacking & _signs(font.fname, font.index)):
+            _FAMILIES.append(font.name)
+            font_manager.fontManager.ttflist.append(replace(font, weight=700))  # as for the kana font
+            lacking -= found
+    if not lacking:
+        return None
+    some = " ".join(chr(sign) for sign in sorted(lacking)[:MOST_SIGNS])
+    more = f" and {len(lacking) - MOST_SIGNS:,} more" if len(lacking) > MOST_SIGNS else ""
+    return (
+        f"names of classes have characters of which no font of this machine has any: {some}{more}; figures show boxes "
+        "in their place, until a font that has them is installed, one of Noto Sans for instance"
+    )
+
+
+def _signs(file: str, index: int = 0) -> set[int]:
+    """The code points that a font has."""
+    try:
+        return set(ft2font.FT2Font(file, face_index=index).get_charmap())
+    except (OSError, RuntimeError):  # a font of the system's that cannot be read is none
+        return set()
 
 
 def kana_font_path() -> Path:

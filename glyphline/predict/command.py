@@ -174,6 +174,8 @@ def _show(path: Path, model: Path, results: list[Classified], names: list[str]) 
     if not classified:
         print(f"{path}: not written, as no picture could be classified", file=sys.stderr)
         return
+    if unwritable := style.cover(names):
+        print(f"{path}: {unwritable}", file=sys.stderr)
     try:
         style.save(seen.what_the_network_saw(classified[:MOST_SHOWN], names, str(model), len(classified)), path)
     except OSError as error:

@@ -28,6 +28,7 @@ SOFT_EDGE = 0.025  # of the glyph's side
 FULL_INK = 75  # percentile of the inked pixels that becomes 255
 THINNEST_STROKE = 1.8  # pixels in 20x20; of MNIST's digits none is as thin, and half are between 2.9 and 3.6
 NORMAL_STROKE = 3.0  # what a thinner one is widened to
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # of a picture, as a box
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,21 @@ class Preparation:
         """The image of a picture, read with `pictures.values`. Raises PictureError."""
         if self.pictures.how == "centred":
             return prepare(picture.colours)
-        inverted, transposed = self.pictures.inverted, self.pictures.transposed
-        image = fit.fitted(
-            fit.as_levels(picture.colours), self.side, self.channels, inverted=inverted, transposed=transposed
-        )
-        return Prepared(image, inverted, (0.0, 0.0, 1.0, 1.0), thickened=False)
+        levels, inverted = fit.as_levels(picture.colours), self.pictures.inverted
+        if inverted is None:
+            inverted = levels.shape[:2] != (self.side, self.side) and fit.is_dark_on_light(levels)
+        turned = {"inverted": inverted, "transposed": self.pictures.transposed, "trimmed": self.pictures.trimmed}
+        return Prepared(fit.fitted(levels, self.side, self.channels, **turned), inverted, WHOLE, thickened=False)
 
 
 def prepare(colours: Floats) -> Prepared:
-    """Find the glyph in a picture and prepare it as MNIST's digits were.
+    """Find the glyph in a picture and prepare it as MNIST's digits were. An image of MNIST keeps its bytes.
 
     colours: (height, width, channels) float32, 0-1. Raises PictureError when nothing is drawn, or too small.
     """
+    levels = fit.as_levels(colours)
+    if _is_prepared(levels):
+        return Prepared(levels, inverted=False, box=WHOLE, thickened=False)
     ink, inverted = find_ink(colours)
     glyph = _glyph(ink)
     height, width = glyph.shape
@@ -93,6 +97,16 @@ def prepare(colours: Floats) -> Prepared:
         box=(left / width, top / height, right / width, bottom / height),
         thickened=thickened,
     )
+
+
+def _is_prepared(levels: NDArray[np.uint8]) -> bool:
+    """Whether this is what comes out here: light on black, as large as the box (less a pixel), and centred."""
+    if levels.shape != (SIDE, SIDE) or not levels.any():
+        return False
+    rows, columns = (np.flatnonzero(levels.any(axis=axis)) for axis in (1, 0))
+    longest = max(np.ptp(rows), np.ptp(columns)) + 1
+    centre = ndimage.center_of_mass(levels)
+    return longest in (BOX_SIDE - 1, BOX_SIDE) and all(round(middle) == CENTRE for middle in centre)
 
 
 def _glyph(ink: Floats) -> Mask:

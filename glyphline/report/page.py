@@ -76,6 +76,7 @@ def render(run: Run) -> str:
             variants=[_variant(name, run, ranking, scale) for name in ranking.variants],
             settings=parameters.of_run(run.params),
             compared=parameters.compared(in_params),
+            labels_to_check=run.labels_to_check.to_dict("records"),
             pictures=run.pictures,
             trials=run.trials,
             style=style,

@@ -26,8 +26,9 @@ class Run:
 
     card: data/raw/dataset.json. images: how many images each split has, by split. test, train: metrics/test.json and
     metrics/train/. per_class: the table of that name. predictions: a row a test image, its label and a column for each
-    variant. pictures: those in plots/ by folder ("" for plots/ itself) and name. variants: the parameters of those
-    that params.yaml has, and of the search's winner. trials: the table of the search, if it found one of them.
+    variant. labels_to_check: the table of that name. pictures: those in plots/ by folder ("" for plots/ itself) and
+    name. variants: the parameters of those that params.yaml has, and of the search's winner. trials: the table of the
+    search, if it found one of them.
     """
 
     params: Params
@@ -37,6 +38,7 @@ class Run:
     train: dict[str, dict[str, Any]]
     per_class: pd.DataFrame
     predictions: pd.DataFrame
+    labels_to_check: pd.DataFrame
     pictures: dict[str, dict[str, Embedded]]
     variants: dict[str, Variant]
     trials: pd.DataFrame | None
@@ -66,6 +68,7 @@ def read_run() -> Run:
         train={name: _read_json(paths.train_metrics(name)) for name in test},
         per_class=per_class,
         predictions=pd.DataFrame({"label": labels} | {name: table["predicted"] for name, table in predictions.items()}),
+        labels_to_check=_read_csv(paths.LABELS_TO_CHECK, dtype={"label": str, "predicted": str}, keep_default_na=False),
         pictures={folder: _read_pictures(folder) for folder in ("", "data", *["search"] * searched, *test)},
         variants=params.variants | ({paths.TUNED: tuned_variant(params.search)} if searched else {}),
         trials=_read_csv(paths.TRIALS, dtype=str, keep_default_na=False) if searched else None,

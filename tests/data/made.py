@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests import fuzzing
 from tests.fuzzing import idx
 
 CLASSES = ("2", "10", "a")
@@ -108,19 +109,8 @@ def idx_pair(folder: Path) -> Path:
 
 
 def parquet(folder: Path) -> Path:
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    cells = [{"bytes": png(image), "path": None} for image in IMAGES]
-    features = {"image": {"_type": "Image"}, "label": {"names": list(CLASSES), "_type": "ClassLabel"}}
-    schema = pa.schema(
-        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())],
-        metadata={"huggingface": json.dumps({"info": {"features": features}})},
-    )
-    pq.write_table(pa.table({"image": cells, "label": LABELS.tolist()}, schema), folder / "set.parquet")
-    return folder / "set.parquet"
+    content = fuzzing.parquet([png(image) for image in IMAGES], LABELS.tolist(), list(CLASSES))
+    return write_files(folder, {"set.parquet": content}) / "set.parquet"
 
 
 # Those that say the names of the classes, and those that number them.

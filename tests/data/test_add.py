@@ -22,6 +22,7 @@ from glyphline.errors import GlyphlineError
 from glyphline.predict.prepare import Preparation
 from tests.data import made
 from tests.data.made import CLASSES, IMAGES, LABELS, NAMES, class_folders, glyphs, pixel_rows, png, text, write_files
+from tests.fuzzing import parquet
 
 
 def add(*sources: object, **options: Any) -> Imported:
@@ -264,6 +265,15 @@ def test_uneven_classes_let_balanced_accuracy_lead_and_alike_names_are_told(worl
 def test_split_folders_that_disagree_are_refused(world: Path) -> None:
     files = class_folders("train/") | {f"test/b{n}/{n}.png": png(image) for n, image in enumerate(glyphs(5, seed=10))}
     assert "5 classes have test images and no training images" in refusal(write_files(world / "set", files))
+
+
+def test_the_labels_of_minus_one_on_the_hub_s_test_sets_are_no_labels(world: Path) -> None:
+    for split, labels in (("train", LABELS[:30].tolist()), ("test", [-1] * 6)):
+        pictures = [png(image) for image in (IMAGES[:30] if split == "train" else IMAGES[30:])]
+        write_files(world / "set", {f"{split}-00000.parquet": parquet(pictures, labels, list(CLASSES))})
+    imported = right("set")
+    assert said(imported, "6 test images have no labels, so they are no test set here")
+    assert len(imported.images) == 30
 
 
 def test_an_unlabelled_test_set_is_none_and_that_is_said(world: Path) -> None:

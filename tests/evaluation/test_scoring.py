@@ -141,6 +141,7 @@ def test_all_right_and_all_wrong_are_the_ends_of_the_scale() -> None:
     assert (best["accuracy"], best["balanced_accuracy"], best["accuracy_high"]) == (1.0, 1.0, 1.0)
     assert (best["loss"], best["calibration_error"]) == (0.0, 0.0)
     assert len(scoring.worst_errors(labels, probabilities, 40)) == 0
+    assert len(scoring.least_probable_labels(labels, probabilities, 40)) == 0
     worst = scoring.score(labels, np.roll(probabilities, 1, axis=1))
     assert (worst["accuracy"], worst["balanced_accuracy"], worst["accuracy_low"]) == (0.0, 0.0, 0.0)
     assert (worst["loss"], worst["calibration_error"]) == (pytest.approx(-math.log(1e-7), abs=1e-5), 1.0)
@@ -178,6 +179,8 @@ def test_the_worst_errors_are_the_surest_ones_in_order_and_of_equals_the_first()
     assert scoring.worst_errors(LABELS, PROBABILITIES, 1).tolist() == [4]
     probabilities = np.array([[0.5, 0.5], [1.0, 0.0], [0.75, 0.25], [0.75, 0.25]], np.float32)
     assert scoring.worst_errors(np.array([1, 0, 1, 1], np.uint8), probabilities, 3).tolist() == [2, 3, 0]
+    several = np.array([[0.5, 0.4, 0.1], [0.7, 0.1, 0.2], [0.9, 0.05, 0.05]], np.float32)
+    assert scoring.least_probable_labels(np.array([1, 1, 0], np.uint8), several, 3).tolist() == [1, 0]
 
 
 @settings(max_examples=100, deadline=None)

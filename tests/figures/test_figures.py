@@ -97,6 +97,13 @@ def gallery(class_names: Sequence[str], shown: int, errors: int, n: int = 1000) 
     )
 
 
+def to_check(shown: int) -> Picture:
+    names = FASHION_MNIST.class_names
+    rows = [(LONG_NAME, "test", names[row % 10], 0.0001, names[(row + 1) % 10], 0.875) for row in range(shown)]
+    columns = ["variant", "split", "label", "probability", "predicted", "predicted_probability"]
+    return mistakes.labels_to_check(pictures(shown), pd.DataFrame(rows, columns=columns), "Fashion-MNIST")
+
+
 def difference_rows(count: int, seeds: bool = False) -> list[changes.Row]:
     rows = []
     for place in range(count):
@@ -140,6 +147,8 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "all_errors": lambda: gallery(DIGITS, shown=3, errors=3),
     "one_error": lambda: gallery(DIGITS, shown=1, errors=1),
     "no_errors": lambda: gallery(DIGITS, shown=0, errors=0),
+    "labels_to_check": lambda: to_check(24),
+    "no_labels_to_check": lambda: to_check(0),
     "network": lambda: architecture.network(layers(), "mlp", "MNIST"),
     "network_deep": lambda: architecture.network(layers(12), "mlp", "MNIST"),
     "examples_10": lambda: data.examples(

@@ -33,6 +33,7 @@ ROOT = {"stages/__init__.py", *(str(path.relative_to(REPOSITORY)) for path in RE
 ORDER = {("download", "data/params.schema.json")}
 # Part of a declared folder and not opened: DVC cannot name what a loop's stages write but by the folder.
 UNOPENED = {
+    ("evaluate", "data/prepared/train/*"),  # of the labels to check, those of the validation split are looked at
     ("plot", "data/evaluation/*/probabilities.npy"),
     ("report", "data/prepared/*/images.npy"),  # it reads how many there are of each class
     ("report", "data/prepared/*/labels.npy"),

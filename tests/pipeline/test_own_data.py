@@ -34,7 +34,9 @@ def blocks() -> list[str]:
     return re.findall(r"^```(?:sh)?\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_page_works_to_the_letter_also_in_the_queue_and_in_another_clone(fresh: Clone, tmp_path: Path) -> None:
+def test_the_page_works_to_the_letter_also_in_another_clone_in_its_queue_and_in_the_proof(
+    fresh: Clone, tmp_path: Path
+) -> None:
     add_and_run, make, said, *_ = blocks()
     assert fresh.run("bash", "-ec", make).stdout == said
     add, run, _ = add_and_run.split("\n")
@@ -55,11 +57,22 @@ def test_the_page_works_to_the_letter_also_in_the_queue_and_in_another_clone(fre
     other.dvc("pull", "datasets/runes.npz.dvc")
     assert "1,456 training and 341 test images" in other.run("python", "-m", "stages.download").stdout
 
-    (fresh.root / "datasets/runes.npz").unlink()  # the queue takes it from DVC's cache
-    fresh.dvc("exp", "run", "--queue", "-S", "limit=500")
-    queued = fresh.dvc("exp", "run", "--run-all").stdout
+    for clone in (fresh, other):
+        clone.git("config", "user.name", "Test")
+        clone.git("config", "user.email", "test@example.org")
+    params = other.root / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("dataset: runes", "dataset: mnist-5k"), "utf-8")
+    other.commit("Digits")
+    (other.root / "datasets/runes.npz").unlink()  # the queue takes it from DVC's cache
+    other.dvc("exp", "run", "--queue", "--name", "queued", "-S", "dataset=runes", "-S", "limit=300")
+    queued = other.dvc("exp", "run", "--run-all").stdout
     assert "ERROR" not in queued
-    assert "Ran experiment(s)" in queued
+    other.dvc("exp", "apply", "queued")
+    assert json.loads(other.read("metrics/test.json"))["mlp"]["n"] == 341
+
+    proof = fresh.run("python", "-m", "glyphline.review.proof").stdout
+    assert "1,456 training and 341 test images" in proof
+    assert "**Proven to the byte:** " in proof
 
 
 def test_a_small_coloured_set_and_predict_agree(fresh: Clone, tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from PIL import Image
 
 from glyphline import paths
 from glyphline.cli import main
+from glyphline.data.pictures import Picture
 from glyphline.model import inference, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from glyphline.predict.command import class_names
-from tests.conftest import REPOSITORY, Capture, Labelled, Write, python
+from glyphline.predict.prepare import Preparation
+from tests.conftest import REPOSITORY, Capture, Labelled, Write, load_record, python
 from tests.predict.test_pictures import drawn
 
 KANA = ["あ", "い", "う", "え", "お", "か", "き", "く", "け", "こ"]
@@ -83,6 +85,37 @@ def test_digits_that_people_drew_are_recognised_as_well_as_mnists_own(
     right = digits[1][chosen]
     assert (np.array(said) == right).mean() >= (own == right).mean() - 0.05
     assert (own == right).mean() > 0.85
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-5k", "fashion-mnist", "kmnist", "k49"])
+def test_a_picture_of_the_set_gets_the_class_that_evaluate_gave_it(
+    name: str, model: Path, digits: Labelled, world: Path, capsys: Capture
+) -> None:
+    record, images = load_record(name), digits[0][::5]
+    if record.pictures.how == "fitted":  # clothes and kana reach to the edges, and may be light there
+        images = np.roll(images, 14, axis=(1, 2)) + np.arange(0, 200, dtype=np.uint8)[:, np.newaxis, np.newaxis]
+    card = {"side": record.side, "channels": record.channels, "pictures": record.pictures.model_dump()}
+    paths.RAW.mkdir(parents=True)
+    paths.DATASET_CARD.write_text(json.dumps(card), encoding="utf-8")
+    files = [f"{number:03}.png" for number in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image).save(file)
+    assert main(["predict", "--json", *files]) == 0
+    said = [int(picture["class"]) for picture in json.loads(capsys.readouterr().out)["pictures"]]
+    assert said == inference.probabilities(model, images).argmax(axis=1).tolist()
+
+
+def test_clothes_on_a_white_page_are_trimmed_turned_over_and_centred() -> None:
+    record = load_record("fashion-mnist")
+    page = np.full((60, 90, 3), 250, np.uint8)
+    page[10:50, 20:80] = (90, 90, 90)
+    prepared = Preparation(28, 1, record.pictures)(Picture((page / 255).astype(np.float32), 1))
+    assert prepared.inverted
+    height = round(28 * 40 / 60)
+    top = (28 - height) // 2
+    assert (prepared.image[top : top + height] == 255 - 90).all()
+    assert (prepared.image[:top] == 255 - 250).all()
+    assert (prepared.image[top + height :] == 255 - 250).all()
 
 
 def test_json_says_all_of_it(model: Path, pictures: list[str], capsys: Capture) -> None:

@@ -113,6 +113,15 @@ def test_the_smallest_network_as_good_as_the_winner_is_named() -> None:
     assert words.smallest(metrics, sizes | {"b": {"parameters": 9000}}, ranking) == ""
 
 
+def test_labels_to_check_are_shown_and_listed(page: str) -> None:
+    assert 'alt="Validation and test images whose label winner finds least probable' in page
+    _, _, table = page.partition("Labels to check: what winner finds least probable</span>")
+    row = table[table.index("<tbody>") :].partition("</tr>")[0]
+    assert re.search(
+        r"<code>[0-9a-f]{12}</code>.*>validation<.*>あ<.*>0\.33\N{NO-BREAK SPACE}%<.*&lt;b&gt;.*>99\.00", row
+    )
+
+
 def test_no_line_of_the_page_ends_between_a_number_and_its_unit(page: str) -> None:
     assert "accuracy 95.0\N{NO-BREAK SPACE}% on" in page
     assert "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.005" in page

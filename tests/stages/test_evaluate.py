@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -34,6 +35,13 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
         json.dumps({"name": "kmnist", "class_names": KANA, "leading_metric": "balanced_accuracy"}), encoding="utf-8"
     )
     training.make_deterministic(1)
+    (folder / "data/prepared/validation").mkdir(parents=True)
+    for part, array in (("images", digits[0][1::5]), ("labels", digits[1][1::5]), ("classes", np.full(10, 20))):
+        np.save(folder / f"data/prepared/validation/{part}.npy", array)
+    (folder / "metrics/train").mkdir(parents=True)
+    for name, accuracy in (("wide", 0.1), ("thin", 0.2), ("tuned", 0.3)):
+        summary = {"validation": {"accuracy": accuracy}}
+        (folder / f"metrics/train/{name}.json").write_text(json.dumps(summary), encoding="utf-8")
     for name, values in VARIANTS.items():
         network = networks.build(Variant.model_validate(values), (28, 28, 1), 10, steps=1)
         save(network, folder / "models" / f"{name}.keras")
@@ -53,7 +61,7 @@ def read_json(path: str) -> Any:
 
 
 def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelled) -> None:
-    assert not list(trained.rglob("train*")), "no training data are needed"
+    assert not list((trained / "data").rglob("train*")), "no training data are needed"
     evaluate.main()
     images, labels = digits[0][::5], digits[1][::5]
     metrics = read_json("metrics/test.json")
@@ -86,6 +94,29 @@ def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelle
             assert (worst["labels"] != worst["probabilities"].argmax(axis=1)).all()
 
 
+def test_labels_to_check_are_those_that_the_best_on_validation_images_finds_least_probable(
+    trained: Path, digits: Labelled
+) -> None:
+    evaluate.main()
+    table = pd.read_csv("data/evaluation/labels_to_check.csv")
+    with np.load("data/evaluation/labels_to_check.npz") as arrays:
+        shown = arrays["images"]
+    assert len(table) == len(shown) == evaluate.LABELS_TO_CHECK
+    assert set(table["variant"]) == {"thin"}
+    assert set(table["split"]) == {"validation", "test"}
+    splits = {"test": slice(0, None, 5), "validation": slice(1, None, 5)}
+    everything = np.concatenate([digits[0][part] for part in splits.values()])
+    labels = np.concatenate([digits[1][part] for part in splits.values()])
+    probabilities = inference.probabilities(Path("models/thin.keras"), everything)
+    given = probabilities[np.arange(len(labels)), labels]
+    wrong = probabilities.argmax(axis=1) != labels
+    np.testing.assert_allclose(table["probability"], np.sort(given[wrong])[: len(table)], atol=1e-6)
+    for row, image in zip(table.itertuples(), shown, strict=True):
+        assert row.pixels == hashlib.sha256(image.tobytes()).hexdigest()[:12]
+        (place,) = np.flatnonzero((everything == image).all(axis=(1, 2)))
+        assert (row.label, row.predicted) == (KANA[labels[place]], KANA[probabilities[place].argmax()])
+
+
 def test_several_seeds_are_judged_one_by_one_and_make_a_spread(trained: Path, digits: Labelled) -> None:
     for seed, other in ((8, "thin"), (9, "wide")):
         path = Path(f"models/seeds/wide/{seed}.keras")
@@ -106,9 +137,9 @@ def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
     written = []
     for _ in range(2):
         evaluate.main()
-        paths = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").glob("*/*")]
+        paths = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").rglob("*.*")]
         written.append({str(path): path.read_bytes() for path in paths})
-    assert len(written[0]) == 2 + 2 * 4
+    assert len(written[0]) == 2 + 3 + 2 + 2 * 4
     assert written[0] == written[1]
 
 
@@ -116,7 +147,7 @@ def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(tra
     (trained / "models/thin.keras").unlink()
     with pytest.raises(inference.ModelError, match=r"^models/thin\.keras: .* train it with: dvc repro train@thin$"):
         evaluate.main()
-    assert not (trained / "metrics").exists()
+    assert not (trained / "metrics/test.json").exists()
 
 
 def test_the_winner_of_the_search_is_judged_last_like_any_other(trained: Path, write_params: Write) -> None:

@@ -13,6 +13,7 @@ from tests.finished import ERRORS
 EXPECTED = {
     *(f"{variant}/{name}.png" for variant in ERRORS for name in ("confusion", "curves", "errors", "network")),
     *("accuracy_vs_cost.png", "overfitting.png", "data/balance.png", "data/examples.png"),
+    "data/labels_to_check.png",
     *(f"search/{name}.png" for name in ("coordinates", "history", "importances")),
 }
 
