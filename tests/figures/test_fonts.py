@@ -16,6 +16,7 @@ from glyphline.figures import data, style
 def test_names_are_written_in_a_font_of_this_machine_that_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    style.cover([])  # registers the kana font, for good, before what is undone
     families = list(style._FAMILIES)
     monkeypatch.setattr(style, "_FAMILIES", families)
     monkeypatch.setitem(style._BASE, "font.family", families)
