@@ -34,14 +34,10 @@ class GitHub:
         github = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def answer(self) -> None:
                 github.answer(self)
 
-            def do_POST(self) -> None:
-                github.answer(self)
-
-            def do_PATCH(self) -> None:
-                github.answer(self)
+            do_GET = do_POST = do_PATCH = answer  # noqa: N815 - http.server's names
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -165,8 +165,7 @@ def digests(clone: Clone) -> dict[str, str]:
 
 
 @pytest.mark.long
-def test_other_labels_in_the_test_file_change_nothing_upstream(finished: Clone, tmp_path: Path) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_other_labels_in_the_test_file_change_nothing_upstream(clone: Clone, finished: Clone) -> None:
     before = digests(clone)
     file = clone.root / "data/raw/test.npz"
     with np.load(file) as raw:

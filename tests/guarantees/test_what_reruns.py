@@ -129,8 +129,7 @@ CHANGES = (
 
 @pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
-def test_dvc_reruns_just_that_and_goes_back_without_training(finished: Clone, tmp_path: Path, change: str) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_dvc_reruns_just_that_and_goes_back_without_training(clone: Clone, finished: Clone, change: str) -> None:
     key = change.partition("=")[0]
     due = expected(key, list(declarations(clone.root)))
     ran = named(set(RUNNING.findall(clone.dvc("exp", "run", "-S", change).stdout)))

@@ -22,11 +22,6 @@ TEST_METRICS, OF_MLP = "metrics/test.json", "metrics/test.json: mlp"
 MLP, TRAINED = "metrics/predictions/mlp.csv", "metrics/train/mlp.json"
 
 
-@pytest.fixture
-def clone(finished: Clone, tmp_path: Path) -> Clone:
-    return finished.copy(tmp_path / "clone")
-
-
 def proof_of(forged: Clone) -> Proof:
     """Commit the working tree, forged as it is; then put the true files back, as a rebuild would, and compare."""
     forged.commit("Forge")
