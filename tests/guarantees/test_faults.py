@@ -186,7 +186,8 @@ def test_a_file_of_dvc_s_in_the_way_is_named(clone: Clone, finished: Clone) -> N
     assert verify(clone).returncode == 0
 
 
-@pytest.mark.parametrize("path", ["models/mlp.keras", pytest.param("data/prepared", marks=pytest.mark.long)])
+@pytest.mark.long  # the quick run has tests/review/test_integrity.py
+@pytest.mark.parametrize("path", ["models/mlp.keras", "data/prepared"])
 def test_damage_in_the_cache_is_found_and_mended(clone: Clone, finished: Clone, path: str) -> None:
     (stage,) = [name for name in STAGES if path in [out["path"] for out in outs(finished, name)]]
     if (clone.root / path).is_dir():
