@@ -1,7 +1,5 @@
 """An HTTP server that keeps comments and an artifact as GitHub does, for the real gh to talk to."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """The comment on a pull request: the real gh against an HTTP server of our own that keeps comments as GitHub does."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The workflows of GitHub Actions: looked at by tools that know them, and their steps run as GitHub runs them."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

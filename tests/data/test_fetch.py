@@ -1,7 +1,5 @@
 """Downloads, from a real server that does everything servers do wrong."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import hashlib

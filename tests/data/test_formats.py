@@ -1,7 +1,5 @@
 """IDX and npz files: right ones are read, everything else is refused in one sentence."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import struct

@@ -1,7 +1,5 @@
 """Whatever lies in a file: a right result or one sentence, in little memory, and nothing of it is run."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import json

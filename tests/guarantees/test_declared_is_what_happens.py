@@ -1,7 +1,5 @@
 """What a stage opens and reads is what dvc.yaml declares of it, and only evaluate opens the test set."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Full disks, read-only folders and damaged files: one sentence, nothing lost, and the next run is right."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -3,8 +3,6 @@
 The tests are in the order of the stages and build on each other.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import re

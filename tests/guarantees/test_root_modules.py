@@ -3,8 +3,6 @@
 Only check declares one: it writes the schema that config puts together.
 """
 
-from __future__ import annotations
-
 import inspect
 import sys
 from pathlib import Path

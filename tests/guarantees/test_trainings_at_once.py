@@ -1,7 +1,5 @@
 """`glyphline repro` gives what `dvc repro` gives, however many trainings run at once, whatever ends it."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """A changed parameter reruns the stages that need it and what follows from them, and no other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path

@@ -3,8 +3,6 @@
 The files have the official names, keys, dtypes and shapes, but are made here, of printed kana.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The real `dvc repro` and `dvc exp run` in a scratch clone. The tests run in order and build on each other."""
 
-from __future__ import annotations
-
 import json
 import re
 import stat

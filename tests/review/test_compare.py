@@ -1,7 +1,5 @@
 """glyphline/review/compare.py: verdicts on results that were made to deserve them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """glyphline/review/page.py, tables.py and markdown.py: what the page says, and that GitHub's Markdown reads it."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

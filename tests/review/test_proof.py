@@ -1,7 +1,5 @@
 """What a rebuild proves, told from its files: here the committed ones are forged, and the true ones the rebuild."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable
