@@ -267,14 +267,6 @@ def test_a_damaged_copy_is_not_left_when_nobody_has_a_better_one(mirror: Mirror,
     refusal(AS_SERVED, [mirror.url], folder)
 
 
-def test_a_folder_is_a_mirror(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "shelf").mkdir()
-    (tmp_path / "shelf" / AS_SERVED.name).write_bytes(SERVED)
-    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder, MOST_BYTES).read_bytes() == SERVED
-    assert (tmp_path / "shelf" / AS_SERVED.name).read_bytes() == SERVED
-    assert contents(folder) == [AS_SERVED.name]
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [(SERVED[:-1], "md5 of the file is"), (bytes(MOST_BYTES + 1), f"the file is larger than {MOST_BYTES:,} bytes")],
