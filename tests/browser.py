@@ -1,20 +1,11 @@
-"""The system's Chromium, without a window. As a program: take the README's picture of a page.
+"""The system's Chromium, without a window."""
 
-python -m tests.browser report/index.html docs/pictures/report.png
-"""
-
-from __future__ import annotations
-
-import argparse
-import io
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
@@ -29,7 +20,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WIDTH, HEIGHT, ZOOM = 1440, 1560, 0.68  # of the README's picture: CSS pixels, and its own pixels for each of them
 
 
 def find_browser() -> str | None:
@@ -63,29 +53,3 @@ def opened(browser: Browser, file: Path, viewport: dict[str, int], **options: An
     context.close()
     assert complaints == []
     assert {url for url in requests if not url.startswith("data:")} == {file.as_uri()}
-
-
-def take_picture(page: Path, destination: Path) -> None:
-    """Write the top of a page as a PNG of 256 colours."""
-    executable = find_browser()
-    if executable is None:
-        sys.exit(f"none of {', '.join(NAMES)} is on the path; install one, or take the picture elsewhere")
-    if not page.is_file():
-        sys.exit(f"{page}: there is no such page; run: dvc repro")
-    with running(executable) as browser:
-        context = browser.new_context(
-            viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=ZOOM, color_scheme="light"
-        )
-        window = context.new_page()
-        window.goto(page.resolve().as_uri())
-        shot = window.screenshot(caret="initial")
-    with Image.open(io.BytesIO(shot)) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(destination, optimize=True)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("page", type=Path)
-    parser.add_argument("destination", type=Path)
-    arguments = parser.parse_args()
-    take_picture(arguments.page, arguments.destination)

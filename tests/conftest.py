@@ -224,6 +224,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return Clone(folder / "clone")
 
 
+@pytest.fixture
+def clone(finished: Clone, tmp_path: Path) -> Clone:
+    """A copy of the finished repository, to be changed."""
+    return finished.copy(tmp_path / "clone")
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage has run, made up (tests/finished.py). To be copied, not to be written to."""

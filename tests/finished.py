@@ -1,7 +1,5 @@
 """A small run: what the stages up to evaluate leave, made up, and the pictures and the report that are made of it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """An HTTP server that keeps comments and an artifact as GitHub does, for the real gh to talk to."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
@@ -34,14 +32,10 @@ class GitHub:
         github = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def answer(self) -> None:
                 github.answer(self)
 
-            def do_POST(self) -> None:
-                github.answer(self)
-
-            def do_PATCH(self) -> None:
-                github.answer(self)
+            do_GET = do_POST = do_PATCH = answer  # noqa: N815 - http.server's names
 
             def log_message(self, *_: object) -> None:
                 pass

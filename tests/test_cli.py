@@ -1,7 +1,5 @@
 """glyphline/cli.py: the command as it is installed, and what it does before and after a sub-command."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

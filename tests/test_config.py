@@ -1,7 +1,5 @@
 """params.yaml: what it says, and what is refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

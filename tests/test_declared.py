@@ -1,7 +1,5 @@
 """What a stage's code imports is what dvc.yaml declares of code, and imports go one way through the folders."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

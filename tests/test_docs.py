@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-# What is run as it is written, in a small run of the pipeline; the first in every test run, the others in the long one.
+# What is run as it is written, in a small run of the pipeline.
 RUN = (
     "dvc params diff",
     "dvc metrics diff",
@@ -178,9 +178,7 @@ def test_every_make_target_exists(page: Path) -> None:
     assert wanted <= targets
 
 
-def as_written() -> list[object]:
-    lines = {line for page in PAGES for line in lines_in_blocks(page) if line.startswith(RUN)}
-    return [pytest.param(line, marks=() if line == RUN[0] else pytest.mark.long) for line in sorted(lines)]
+AS_WRITTEN = sorted({line for page in PAGES for line in lines_in_blocks(page) if line.startswith(RUN)})
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +193,8 @@ def example(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-@pytest.mark.parametrize("line", as_written())
+@pytest.mark.long
+@pytest.mark.parametrize("line", AS_WRITTEN)
 def test_a_command_works_as_it_is_written(example: Clone, line: str) -> None:
     result = example.run("bash", "-c", line, check=False)
     assert "Traceback" not in result.stdout, result.stdout

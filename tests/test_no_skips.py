@@ -1,7 +1,5 @@
 """Where GLYPHLINE_NO_SKIPS is set, no test is skipped unseen."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

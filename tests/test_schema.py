@@ -1,7 +1,5 @@
 """YAML files against any schema: what a mistake is called, and how much a file may stand for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

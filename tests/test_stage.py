@@ -1,7 +1,5 @@
 """What a stage does around its main(): errors in one sentence, and the record of a run."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 import json

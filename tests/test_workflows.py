@@ -1,7 +1,5 @@
 """The workflows of GitHub Actions: looked at by tools that know them, and their steps run as GitHub runs them."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -15,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from glyphline.review.integrity import problems
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, replace
 from tests.github import HEAD, RUN, serving
 from tests.pipeline.conftest import Clone, copy_tree, start_repository
 
@@ -160,10 +158,9 @@ class Runner:
         return re.sub(r"\$\{\{ (.+?) \}\}", lambda match: self.values[match[1]], text)
 
 
-@pytest.fixture
-def change(tmp_path: Path) -> Clone:
+def workspace(folder: Path) -> Clone:
     """This repository in a workspace as change/, a commit and a branch main, on which base/ stands with .venv."""
-    root = tmp_path / "workspace/change"
+    root = folder / "workspace/change"
     root.mkdir(parents=True)
     copy_tree(root)
     clone = start_repository(root)
@@ -186,20 +183,34 @@ def merge_request(clone: Clone) -> None:
     clone.git("merge", "--quiet", "--no-ff", "--message", "Merge", "change")
 
 
-def test_a_pull_request_is_reviewed_in_the_summary_and_judged_by_the_gate(change: Clone) -> None:
-    with (change.root / "README.md").open("a") as file:
+@pytest.fixture
+def change(tmp_path: Path) -> Clone:
+    """A workspace in which nothing has changed yet."""
+    return workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Runner, str | None]:
+    """A workspace with one more line in README.md, its review, and the step that failed."""
+    clone = workspace(tmp_path_factory.mktemp("reviewed"))
+    with (clone.root / "README.md").open("a") as file:
         file.write("\nOne more line.\n")
-    merge_request(change)
-    runner = Runner(change.root.parent)
-    failed = runner.run(JOBS["pull-request: review"])
-    assert failed == ("Gate" if problems(change.root) else None), runner.log
+    merge_request(clone)
+    runner = Runner(clone.root.parent)
+    return clone, runner, runner.run(JOBS["pull-request: review"])
+
+
+def test_a_pull_request_is_reviewed_in_the_summary_and_judged_by_the_gate(
+    reviewed: tuple[Clone, Runner, str | None],
+) -> None:
+    clone, runner, failed = reviewed
+    assert failed == ("Gate" if problems(clone.root) else None), runner.log
     assert "no test result changed" in runner.summary.read_text()
-    assert change.git("status", "--porcelain") == "", "the steps leave nothing behind"
+    assert clone.git("status", "--porcelain") == "", "the steps leave nothing behind"
 
 
 def test_a_metric_edited_by_hand_fails_the_gate_though_the_change_would_let_itself_pass(change: Clone) -> None:
-    path = change.root / "metrics/test.json"
-    path.write_text(path.read_text().replace('"accuracy": 0.9', '"accuracy": 0.8'))
+    replace(change.root / "metrics/test.json", '"accuracy": 0.9', '"accuracy": 0.8')
     makefile = change.root / "Makefile"
     makefile.write_text(re.sub(r"\n(gate|review): setup.*\n\t.*", r"\n\1:\n\ttrue", makefile.read_text()))
     (change.root / "glyphline/review/command.py").write_text("raise SystemExit(0)\n")
@@ -214,15 +225,11 @@ def test_a_metric_edited_by_hand_fails_the_gate_though_the_change_would_let_itse
 
 
 @pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
-def test_the_page_is_posted_from_the_run_that_made_it(change: Clone) -> None:
-    with (change.root / "README.md").open("a") as file:
-        file.write("\nOne more line.\n")
-    merge_request(change)
-    runner = Runner(change.root.parent)
-    runner.run(JOBS["pull-request: review"])
+def test_the_page_is_posted_from_the_run_that_made_it(reviewed: tuple[Clone, Runner, str | None]) -> None:
+    clone, runner, _ = reviewed
     page = runner.summary.read_text()
     (comment_step,) = (step for step in JOBS["comment: comment"]["steps"] if "run" in step)
-    runner.workspace = change.root.parent / "base"
+    runner.workspace = clone.root.parent / "base"
     with serving(artifact=runner.temp / "review") as github:
         for _ in range(2):
             assert runner.run({"steps": [comment_step]}, **github.environment) is None, runner.log

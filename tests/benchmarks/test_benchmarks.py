@@ -1,7 +1,5 @@
 """The benchmarks: how they take turns, what they choose by and count, and that a reader can run them."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`.npz` files of our own."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Downloads, from a real server that does everything servers do wrong."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import hashlib
@@ -267,14 +265,6 @@ def test_a_damaged_copy_is_not_left_when_nobody_has_a_better_one(mirror: Mirror,
     (folder / AS_SERVED.name).write_bytes(SERVED[:50])
     mirror.answers = [serve(b"", 404)]
     refusal(AS_SERVED, [mirror.url], folder)
-
-
-def test_a_folder_is_a_mirror(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "shelf").mkdir()
-    (tmp_path / "shelf" / AS_SERVED.name).write_bytes(SERVED)
-    assert fetch(AS_SERVED, [f"{tmp_path}/shelf/"], folder, MOST_BYTES).read_bytes() == SERVED
-    assert (tmp_path / "shelf" / AS_SERVED.name).read_bytes() == SERVED
-    assert contents(folder) == [AS_SERVED.name]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The records of the data sets: right ones are read, a mistake in one is refused by its key."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

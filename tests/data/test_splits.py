@@ -1,7 +1,5 @@
 """Normalising, one-hot, subsets and splits."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Numbers as they are written in text, tables and figures."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

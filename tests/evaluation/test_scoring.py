@@ -1,7 +1,5 @@
 """Metrics against values worked out by hand, published formulas, and scikit-learn."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

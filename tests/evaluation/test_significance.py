@@ -1,7 +1,5 @@
 """Paired comparisons against published examples, SciPy, values worked out by hand, and made-up worlds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """What dvc.yaml declares, stage by stage, and what code a stage comes to."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import json

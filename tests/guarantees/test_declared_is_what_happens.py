@@ -1,7 +1,5 @@
 """What a stage opens and reads is what dvc.yaml declares of it, and only evaluate opens the test set."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
@@ -165,8 +163,7 @@ def digests(clone: Clone) -> dict[str, str]:
 
 
 @pytest.mark.long
-def test_other_labels_in_the_test_file_change_nothing_upstream(finished: Clone, tmp_path: Path) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_other_labels_in_the_test_file_change_nothing_upstream(clone: Clone, finished: Clone) -> None:
     before = digests(clone)
     file = clone.root / "data/raw/test.npz"
     with np.load(file) as raw:

@@ -1,7 +1,5 @@
 """Full disks, read-only folders and damaged files: one sentence, nothing lost, and the next run is right."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -144,8 +142,7 @@ def disk_fills_up(finished: Clone, tmp_path: Path, stage: str, share: float) -> 
         pytest.param(".", "check", marks=pytest.mark.long),
     ],
 )
-def test_a_read_only_folder_is_one_sentence(finished: Clone, tmp_path: Path, folder: str, stage: str) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_a_read_only_folder_is_one_sentence(clone: Clone, finished: Clone, folder: str, stage: str) -> None:
     for path in cached(finished, stage):
         (clone.root / path).unlink()
     result = clone.run(*UNSHARE, "sh", "-c", READ_ONLY, "sh", str(clone.root), folder, stage)
@@ -172,8 +169,7 @@ def verify(clone: Clone) -> subprocess.CompletedProcess[str]:
     return clone.run(sys.executable, "-m", "glyphline.review.integrity", check=False)
 
 
-def test_a_file_of_dvc_s_in_the_way_is_named(finished: Clone, tmp_path: Path) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_a_file_of_dvc_s_in_the_way_is_named(clone: Clone, finished: Clone) -> None:
     notes = clone.root / ".dvc/tmp/rwlock"
     notes.write_text("", encoding="utf-8")  # as a kill or a full disk leaves it
     (clone.root / "data/params.schema.json").unlink()
@@ -188,9 +184,9 @@ def test_a_file_of_dvc_s_in_the_way_is_named(finished: Clone, tmp_path: Path) ->
     assert verify(clone).returncode == 0
 
 
-@pytest.mark.parametrize("path", ["models/mlp.keras", pytest.param("data/prepared", marks=pytest.mark.long)])
-def test_damage_in_the_cache_is_found_and_mended(finished: Clone, tmp_path: Path, path: str) -> None:
-    clone = finished.copy(tmp_path / "clone")
+@pytest.mark.long  # the quick run has tests/review/test_integrity.py
+@pytest.mark.parametrize("path", ["models/mlp.keras", "data/prepared"])
+def test_damage_in_the_cache_is_found_and_mended(clone: Clone, finished: Clone, path: str) -> None:
     (stage,) = [name for name in STAGES if path in [out["path"] for out in outs(finished, name)]]
     if (clone.root / path).is_dir():
         listing = in_store(clone.root / ".dvc/cache", next(str(o["md5"]) for o in outs(clone, stage)))

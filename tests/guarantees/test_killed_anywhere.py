@@ -3,8 +3,6 @@
 The tests are in the order of the stages and build on each other.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import re
@@ -13,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -165,8 +162,7 @@ def test_after_all_these_kills_every_byte_is_that_of_an_uninterrupted_run(finish
     assert not list(victim.root.rglob("*.partial")), "half-written files"
 
 
-def test_a_dvc_lock_cut_short_is_made_again_without_training(finished: Clone, tmp_path: Path) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_a_dvc_lock_cut_short_is_made_again_without_training(clone: Clone, finished: Clone) -> None:
     whole = finished.read("dvc.lock")
     cuts = [0, whole.index("hash: md5") + 7, *random.Random("cuts").sample(range(len(whole)), 6)]
     unreadable = 0

@@ -1,7 +1,5 @@
 """What holds of all that learns, of every variant: it can memorise, it starts from nothing, chance stays chance."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

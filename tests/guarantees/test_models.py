@@ -1,7 +1,5 @@
 """A `.keras` file from anywhere: no code in it is run, no file is read for it, and it takes no more than its size."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """What was pushed to a DVC remote is pulled, not built again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

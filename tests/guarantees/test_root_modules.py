@@ -3,8 +3,6 @@
 Only check declares one: it writes the schema that config puts together.
 """
 
-from __future__ import annotations
-
 import inspect
 import sys
 from pathlib import Path
@@ -50,9 +48,8 @@ def test_each_has_its_test_here() -> None:
 
 
 @pytest.mark.long
-def test_errors_stage_and_cli_take_no_part_in_any_output(finished: Clone, tmp_path: Path) -> None:
+def test_errors_stage_and_cli_take_no_part_in_any_output(clone: Clone, finished: Clone) -> None:
     """Every stage's main() writes the same bytes where they cannot be used, and no record of the run."""
-    clone = finished.copy(tmp_path / "clone")
     stages = list(YAML(typ="safe").load(clone.read("dvc.lock"))["stages"])
     records = (clone.root / "runs").glob("*.json")
     for path in [*records, *(clone.root / name for name in results(clone) if name != "dvc.lock")]:
@@ -109,17 +106,15 @@ def test_config_adds_nothing_to_what_the_sections_schemas_say(tmp_path: Path, wr
     assert set(values) == set(config.Params.model_fields), "a section without a test here"
 
 
-def test_a_comment_in_one_of_them_runs_no_stage_but_check(finished: Clone, tmp_path: Path) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_a_comment_in_one_of_them_runs_no_stage_but_check(clone: Clone, finished: Clone) -> None:
     for path in clone.root.glob("glyphline/*.py"):
         path.write_text(path.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
     assert RUNNING.findall(clone.dvc("repro").stdout) == ["check"]
     assert differing(finished, clone) == ["dvc.lock"]
 
 
-def test_a_top_level_value_that_is_left_out_is_refused_by_dvc(finished: Clone, tmp_path: Path) -> None:
+def test_a_top_level_value_that_is_left_out_is_refused_by_dvc(clone: Clone) -> None:
     """So config's own default for `limit` decides nothing."""
-    clone = finished.copy(tmp_path / "clone")
     params = clone.read("params.yaml")
     (clone.root / "params.yaml").write_text(params.replace("limit: 300\n", ""), encoding="utf-8")
     result = clone.dvc("repro", "--single-item", "preprocess", check=False)

@@ -1,7 +1,5 @@
 """What comes from elsewhere: every package is locked by its digest, and what is downloaded is data, never run."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """`glyphline repro` gives what `dvc repro` gives, however many trainings run at once, whatever ends it."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import signal
@@ -92,9 +90,8 @@ def test_a_signal_ends_all_that_was_started_and_the_next_run_goes_on(
 
 
 @pytest.mark.long
-def test_what_this_machine_has_made_is_taken_from_the_run_cache(finished: Clone, tmp_path: Path) -> None:
+def test_what_this_machine_has_made_is_taken_from_the_run_cache(clone: Clone, finished: Clone) -> None:
     """After a dvc.lock of another machine came back, with a checkout perhaps, nothing is trained again."""
-    clone = finished.copy(tmp_path / "clone")
     made_elsewhere = r"(path: (?:models/\w+\.keras|data/evaluation|plots)\n.*\n +md5: )\w{6}"
     theirs = re.sub(made_elsewhere, r"\g<1>abcdef", clone.read("dvc.lock"))
     (clone.root / "dvc.lock").write_text(theirs, encoding="utf-8")

@@ -1,7 +1,5 @@
 """Two runs at once: what one after the other gives, or DVC's own word that it is busy, and never a mixture."""
 
-from __future__ import annotations
-
 import re
 import time
 

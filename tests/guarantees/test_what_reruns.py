@@ -1,7 +1,5 @@
 """A changed parameter reruns the stages that need it and what follows from them, and no other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -129,8 +127,7 @@ CHANGES = (
 
 @pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
-def test_dvc_reruns_just_that_and_goes_back_without_training(finished: Clone, tmp_path: Path, change: str) -> None:
-    clone = finished.copy(tmp_path / "clone")
+def test_dvc_reruns_just_that_and_goes_back_without_training(clone: Clone, finished: Clone, change: str) -> None:
     key = change.partition("=")[0]
     due = expected(key, list(declarations(clone.root)))
     ran = named(set(RUNNING.findall(clone.dvc("exp", "run", "-S", change).stdout)))

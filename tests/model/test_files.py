@@ -1,7 +1,5 @@
 """Saved networks: equal bytes for equal networks, and nothing lost."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from pathlib import Path

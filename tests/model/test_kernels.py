@@ -1,7 +1,5 @@
 """What computes in fewer passes computes what Keras does."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """bfloat16 where the processor computes in it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The batches, the training, its history and summary."""
 
-from __future__ import annotations
-
 import gc
 import os
 from pathlib import Path

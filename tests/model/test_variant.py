@@ -1,7 +1,5 @@
 """Whether a variant's layers can read the images of a data set is known before any network is built."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

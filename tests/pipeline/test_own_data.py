@@ -1,7 +1,5 @@
 """A stranger's own pictures through the whole pipeline, as docs/own-data.md says it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

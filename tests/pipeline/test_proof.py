@@ -1,7 +1,5 @@
 """Real rebuilds from nothing, of a pipeline cut down to one small network. The tests build on each other."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

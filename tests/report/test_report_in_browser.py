@@ -1,7 +1,5 @@
 """The report in a real browser: what only a browser can tell."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Real git repositories with made-up results, the real DVC where it matters."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """glyphline/review/changed.py with a cache that the real DVC filled."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`glyphline review` from end to end, in real repositories with the real git and DVC."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """glyphline/review/gate.py: what passes and what does not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

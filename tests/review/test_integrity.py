@@ -1,7 +1,5 @@
 """What glyphline.review.integrity finds in real git repositories, each broken in one way. Nothing is run in them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """What a rebuild proves, told from its files: here the committed ones are forged, and the true ones the rebuild."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable
@@ -20,11 +18,6 @@ from tests.pipeline.conftest import Clone
 
 TEST_METRICS, OF_MLP = "metrics/test.json", "metrics/test.json: mlp"
 MLP, TRAINED = "metrics/predictions/mlp.csv", "metrics/train/mlp.json"
-
-
-@pytest.fixture
-def clone(finished: Clone, tmp_path: Path) -> Clone:
-    return finished.copy(tmp_path / "clone")
 
 
 def proof_of(forged: Clone) -> Proof:

@@ -1,7 +1,5 @@
 """glyphline/review/results.py: revisions of today and of long ago, and files that are not what they should be."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """glyphline/review/revision.py on real repositories: which two revisions are compared, and the lines between them."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """glyphline/review/web.py: one file that asks for nothing, reads well and lets nothing in."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The first stage: nothing runs on a params.yaml that is wrong."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

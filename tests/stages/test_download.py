@@ -1,7 +1,5 @@
 """Data sets, bundled or fetched, come to lie in data/raw."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

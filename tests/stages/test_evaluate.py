@@ -1,7 +1,5 @@
 """The test set and the trained networks to metrics, predictions and the surest errors."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Training images to the train and validation splits that networks are trained and chosen on."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """One variant from prepared images to a saved network, its metrics and its history."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -8,8 +8,6 @@ It sees what Python is asked to open. No library here opens a file of the workin
 SQLite, whose journal lies beside its database: strace saw no other.
 """
 
-from __future__ import annotations
-
 import importlib.abc
 import importlib.machinery
 import importlib.util
