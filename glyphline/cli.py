@@ -95,7 +95,7 @@ def _data_add(arguments: argparse.Namespace) -> int:
     from glyphline.data.add import Request, examine, write
     from glyphline.errors import printable
     from glyphline.figures.data import examples
-    from glyphline.figures.style import cover, save
+    from glyphline.figures.style import cover, save, shown
 
     request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     imported = examine(request)
@@ -103,7 +103,7 @@ def _data_add(arguments: argparse.Namespace) -> int:
         print(printable(line))
     if len(imported.images):
         sheet = paths.contact_sheet(request.name)
-        names = imported.class_names
+        names = shown(imported.class_names)
         if unwritable := cover(names):
             print(unwritable)
         save(examples(imported.images, imported.labels, names, request.title or request.name), sheet)
