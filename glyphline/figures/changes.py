@@ -119,6 +119,7 @@ def class_changes(
     net: NDArray[np.int64],
     sizes: NDArray[np.int64],
     dataset: str,
+    *,
     count: int,
 ) -> Picture:
     """How the recall of each class changed: a row for each variant, a column for each class.

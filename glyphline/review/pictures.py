@@ -62,4 +62,4 @@ def _class_changes(moved: Sequence[VariantReview], dataset: str) -> Picture:
             if move.label in columns:
                 net[row, columns[move.label]] = move.gained - move.lost
     names, sizes = shown([name for _, name, _ in classes]), np.array([n for _, _, n in classes])
-    return class_changes([review.name for review in moved], names, net, sizes, dataset, len(net_moves))
+    return class_changes([review.name for review in moved], names, net, sizes, dataset, count=len(net_moves))
