@@ -92,7 +92,7 @@ def _data_add(arguments: argparse.Namespace) -> int:
     from dataclasses import fields
 
     from glyphline import paths
-    from glyphline.data.add import Request, examine, write
+    from glyphline.data.add import Request, examine, write, write_files_table
     from glyphline.errors import printable
     from glyphline.figures.data import examples
     from glyphline.figures.style import cover, save, shown
@@ -114,6 +114,8 @@ def _data_add(arguments: argparse.Namespace) -> int:
         return 1
     if not arguments.dry_run:
         write(imported)
+        if None not in imported.keys:
+            write_files_table(imported, paths.files_table(request.name))
         record, pack = paths.dataset(request.name), paths.pack(request.name)
         print(
             f"{record} and {pack} are written; next: dvc exp run -S dataset={request.name}\n"
