@@ -92,10 +92,10 @@ def _data_add(arguments: argparse.Namespace) -> int:
     from dataclasses import fields
 
     from glyphline import paths
-    from glyphline.data.add import Request, examine, write
+    from glyphline.data.add import Request, examine, write, write_files_table
     from glyphline.errors import printable
     from glyphline.figures.data import examples
-    from glyphline.figures.style import cover, save
+    from glyphline.figures.style import cover, save, shown
 
     request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     imported = examine(request)
@@ -103,7 +103,7 @@ def _data_add(arguments: argparse.Namespace) -> int:
         print(printable(line))
     if len(imported.images):
         sheet = paths.contact_sheet(request.name)
-        names = imported.class_names
+        names = shown(imported.class_names)
         if unwritable := cover(names):
             print(unwritable)
         save(examples(imported.images, imported.labels, names, request.title or request.name), sheet)
@@ -114,6 +114,8 @@ def _data_add(arguments: argparse.Namespace) -> int:
         return 1
     if not arguments.dry_run:
         write(imported)
+        if None not in imported.keys:
+            write_files_table(imported, paths.files_table(request.name))
         record, pack = paths.dataset(request.name), paths.pack(request.name)
         print(
             f"{record} and {pack} are written; next: dvc exp run -S dataset={request.name}\n"

@@ -52,6 +52,11 @@ def contact_sheet(name: str) -> Path:
     return RUNS / f"data-{name}.png"
 
 
+def files_table(name: str) -> Path:
+    """Which file of a user's each image of a data set is."""
+    return RUNS / f"data-{name}.csv"
+
+
 def model(variant: str) -> Path:
     """The trained network of a variant."""
     return MODELS / f"{variant}.keras"

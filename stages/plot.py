@@ -13,7 +13,7 @@ import pandas as pd
 
 from glyphline import paths, stage
 from glyphline.figures import architecture, comparison, data, learning, mistakes, search
-from glyphline.figures.style import Picture, cover, save
+from glyphline.figures.style import Picture, cover, save, shown
 
 if TYPE_CHECKING:
     import optuna
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     card, test = read_json(paths.DATASET_CARD), read_json(paths.TEST_METRICS)
+    card["class_names"] = shown(card["class_names"])
     if unwritable := cover(card["class_names"]):
         print(f"{paths.PLOTS}: {unwritable}")
     train = {variant: read_json(paths.train_metrics(variant)) for variant in test}
@@ -77,6 +78,7 @@ def of_data(card: dict[str, Any]) -> dict[str, Picture]:
     train_counts = np.bincount(labels, minlength=len(class_names))
     # As text: a class may be called NA or 1e3.
     to_check = pd.read_csv(paths.LABELS_TO_CHECK, dtype={"label": str, "predicted": str}, keep_default_na=False)
+    to_check = to_check.assign(**{name: shown(to_check[name].tolist()) for name in ("label", "predicted")})
     with np.load(paths.IMAGES_TO_CHECK) as arrays:
         checked = arrays["images"]
     return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -62,8 +64,9 @@ class Request:
 class Imported:
     """A data set ready to be written.
 
-    images: (n, side, side) or (n, side, side, 3) uint8. labels: (n,), positions in class_names. is_test: (n,). found:
-    for the record. said: what was counted, inferred and left out. problems: what forbids to write it. Both are lines.
+    images: (n, side, side) or (n, side, side, 3) uint8. labels: (n,), positions in class_names. is_test: (n,). keys:
+    (n,) paths, where they have any. found: for the record. said: what was counted, inferred and left out. problems:
+    what forbids to write it. Both are lines.
     """
 
     request: Request
@@ -72,6 +75,7 @@ class Imported:
     labels: NDArray[np.int32]
     is_test: NDArray[np.bool_]
     class_names: list[str]
+    keys: list[str | None]
     found: dict[str, Any] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -125,8 +129,9 @@ def _checked(request: Request, source: Source, look: Look, groups: re.Pattern[st
             )
     if count != len(place):
         raise DataError(f"{request.sources[0]}: it changed while it was read; run the command again")
-    result = Imported(request, look, images, look.labels[order], look.splits[order] == TEST, look.class_names)
-    _Checks(result, [look.keys[number] for number in order], groups).run()
+    keys = [look.keys[number] for number in order]
+    result = Imported(request, look, images, look.labels[order], look.splits[order] == TEST, look.class_names, keys)
+    _Checks(result, groups).run()
     return result
 
 
@@ -151,7 +156,6 @@ class _Checks:
     """What is done to an import between its images and its record, one thing after the other."""
 
     result: Imported
-    keys: list[str | None]
     groups: re.Pattern[str] | None
 
     def run(self) -> None:
@@ -163,13 +167,12 @@ class _Checks:
         self._unlabelled()
         if not len(result.images):
             if not result.problems:
-                result.problems.append(f"{result.request.sources[0]}: none of its images can be used")
+                self.refuse(f"{result.request.sources[0]}: none of its images can be used")
             return
         if len(look.class_names) < 2:
-            result.problems.append(
+            self.refuse(
                 f"{result.request.sources[0]}: {len(look.class_names)} class was found, and it takes two; "
-                "docs/own-data.md says "
-                "where classes are looked for"
+                "docs/own-data.md says where classes are looked for"
             )
             return
         self._similar_names()
@@ -188,15 +191,20 @@ class _Checks:
         self.result.said.append(line)
         self.result.found |= found
 
+    def refuse(self, line: str) -> None:
+        self.result.problems.append(line)
+
+    def _named(self, classes: NDArray[np.bool_]) -> str:
+        return ", ".join(printable(self.result.class_names[label]) for label in np.flatnonzero(classes)[:NAMED])
+
     def _say_what_was_read(self) -> None:
         look, request = self.result.look, self.result.request
         smallest, median, largest = look.sizes
         self.say(f"{len(look.labels):,} images read as {look.kind}", images=len(look.labels), read_as=look.kind)
         self.say(
             f"{look.side}x{look.side} pixels{'' if request.side else ', inferred'}, in "
-            f"{'grey' if look.channels == 1 else 'colour'}{'' if request.channels else ', inferred'}: their "
-            "longer sides go "
-            f"from {smallest} to {largest} pixels, the median is {median}",
+            f"{'grey' if look.channels == 1 else 'colour'}{'' if request.channels else ', inferred'}: their longer "
+            f"sides go from {smallest} to {largest} pixels, the median is {median}",
             longer_sides=[smallest, median, largest],
         )
         if look.channels == 1:
@@ -219,12 +227,12 @@ class _Checks:
         if not unreadable:
             return
         if self.result.request.skip_unreadable:
-            self.say(f"{len(unreadable):,} unreadable files are left out", unreadable=unreadable[:LISTED])
+            self.say(f"left out: {_counted(len(unreadable), 'unreadable file')}", unreadable=unreadable[:LISTED])
             return
         self.result.said += unreadable
-        self.result.problems.append(
-            f"{len(unreadable):,} files cannot be read, the first: {unreadable[0]}; mend them, or leave them out with "
-            "--skip-unreadable"
+        self.refuse(
+            f"{_counted(len(unreadable), 'file')} cannot be read, the first: {unreadable[0]}; mend them, or leave them "
+            "out with --skip-unreadable"
         )
 
     def _unlabelled(self) -> None:
@@ -234,16 +242,15 @@ class _Checks:
         others = np.flatnonzero(without & (look.splits == TRAIN))
         if of_test:
             self.say(
-                f"{of_test:,} test images have no labels, so they are no test set here: left out",
+                f"left out: {_counted(of_test, 'test image')} without labels, which are no test set here",
                 unlabelled_test=of_test,
             )
         if len(others):
             first = look.keys[int(others[0])]
             named = f", the first: {printable(first)}" if first else ""
-            self.result.problems.append(
-                f"{len(others):,} images have no label{named}; put them into a class, or elsewhere, or say "
-                "where the label "
-                "stands with --label-from or --label-column"
+            self.refuse(
+                f"{_counted(len(others), 'image')} without a label{named}; put them into a class, or elsewhere, or say "
+                "where the label stands with --label-from or --label-column"
             )
 
     def _similar_names(self) -> None:
@@ -253,7 +260,7 @@ class _Checks:
         alike = [names for names in folded.values() if len(names) > 1]
         if alike:
             pairs = ", ".join(" and ".join(map(printable, names)) for names in alike[:NAMED])
-            self.say(f"{len(alike):,} names of classes differ in case alone: {pairs}", alike_but_for_case=len(alike))
+            self.say(f"names of classes that differ in case alone: {pairs}", alike_but_for_case=len(alike))
 
     def _conflicts(self) -> None:
         classes_of: dict[Digest, set[int]] = {}
@@ -265,34 +272,33 @@ class _Checks:
         places = [number for number, digest in enumerate(self.digests) if digest in wrong]
         if self.result.request.drop_conflicts:
             self.kept[places] = False
-            self.say(f"{len(places):,} images that occur under several labels are left out", conflicts=len(places))
+            self.say(f"left out: {len(places):,} images that occur under several labels", conflicts=len(places))
             return
         first = self.digests[places[0]]
         names = " and ".join(printable(self.result.class_names[label]) for label in sorted(classes_of[first]))
-        same = [key for key, digest in zip(self.keys, self.digests, strict=True) if digest == first and key]
+        same = [key for key, digest in zip(self.result.keys, self.digests, strict=True) if digest == first and key]
         files = f" ({', '.join(printable(key) for key in same[:3])})" if same else ""
-        self.result.problems.append(
-            f"{len(wrong):,} images occur under several labels, the first under {names}{files}; mend the "
-            "labels, or leave "
-            "these images out with --drop-conflicts"
+        self.refuse(
+            f"under several labels: {_counted(len(wrong), 'image')}, the first under {names}{files}; mend the labels, "
+            "or leave these images out with --drop-conflicts"
         )
 
     def _duplicates(self) -> None:
         again = len(self.digests) - len(set(self.digests))
         if again:
-            self.say(f"{again:,} images are pixel for pixel the same as another one", repeated=again)
+            self.say(f"pixel for pixel the same as another one: {_counted(again, 'image')}", repeated=again)
 
     def _blank(self) -> None:
         images = self.result.images
         flat = images.reshape(len(images), -1)
         blank = sum(int((part == part[:, :1]).all(axis=1).sum()) for part in _parts(flat))
         if blank:
-            self.say(f"{blank:,} images are blank: all their pixels are the same", blank=blank)
+            self.say(f"blank, all pixels the same: {_counted(blank, 'image')}", blank=blank)
 
     def _hold_out(self) -> None:
         """A fifth of each class becomes the test set, by a digest of the pixels or of what --group-by finds."""
         result = self.result
-        if self.groups is not None and any(key is None for key in self.keys):
+        if self.groups is not None and any(key is None for key in result.keys):
             raise ParamsError("--group-by: it looks at the names of files, and these images have none")
         share = min(TEST_SHARE, MOST_TEST / max(len(self.digests), 1))
         before = self._before()
@@ -300,7 +306,7 @@ class _Checks:
             share = before.found.get("test_share", share)
         owned: list[Digest] = self.digests
         if self.groups is not None:
-            owned = [self._group_of(key or "") for key in self.keys]
+            owned = [self._group_of(key or "") for key in result.keys]
         drawn = np.array([int.from_bytes(digest[:8]) / 2**64 for digest in owned])
         result.is_test = drawn < share
         if self.groups is None:
@@ -343,7 +349,7 @@ class _Checks:
         if leaking.any():
             self.kept &= ~leaking
             self.say(
-                f"{leaking.sum():,} training images are pixel for pixel test images too: left out",
+                f"left out: {_counted(int(leaking.sum()), 'training image')}, pixel for pixel in the test set too",
                 leaking=int(leaking.sum()),
             )
 
@@ -361,11 +367,9 @@ class _Checks:
             few, need = of_train < FEWEST_TRAIN, f"{FEWEST_TRAIN} training images"
         unseen = (of_train == 0) & (of_test > 0)
         if unseen.any() and result.look.splits.any():
-            named = ", ".join(printable(result.class_names[label]) for label in np.flatnonzero(unseen)[:NAMED])
-            result.problems.append(
-                f"{unseen.sum():,} classes have test images and no training images: {named}; are the folders of "
-                "the splits "
-                "named alike?"
+            self.refuse(
+                f"classes with test images and no training images: {unseen.sum():,}, {self._named(unseen)}; are the "
+                "folders of the splits named alike?"
             )
             return
         if few.any():
@@ -374,18 +378,17 @@ class _Checks:
                 for label in np.flatnonzero(few)[:NAMED]
             )
             if not result.request.drop_rare:
-                result.problems.append(
-                    f"{few.sum():,} classes have too few images, less than {need}: {named}; add some, or leave "
-                    "these classes "
-                    "out with --drop-rare"
+                self.refuse(
+                    f"classes with too few images, less than {need}: {few.sum():,}, {named}; add some, or leave these "
+                    "classes out with --drop-rare"
                 )
                 return
             self.kept &= ~few[result.labels]
-            self.say(f"{few.sum():,} classes with too few images are left out: {named}", rare_classes=int(few.sum()))
+            self.say(f"left out: {few.sum():,} classes with too few images, {named}", rare_classes=int(few.sum()))
         untested = (of_test == 0) & ~few
         if untested.any():
-            named = ", ".join(printable(result.class_names[label]) for label in np.flatnonzero(untested)[:NAMED])
-            self.say(f"{untested.sum():,} classes have no test image: {named}", untested_classes=int(untested.sum()))
+            count = int(untested.sum())
+            self.say(f"classes without a test image: {count:,}, {self._named(untested)}", untested_classes=count)
 
     def _finish(self) -> None:
         """Leave out what is not kept, and number the classes that are left."""
@@ -397,14 +400,14 @@ class _Checks:
             result.images = result.images[self.kept]
             result.is_test = result.is_test[self.kept]
             result.labels = result.labels[self.kept]
+            result.keys = list(itertools.compress(result.keys, self.kept))
         result.labels = numbers[result.labels]
         result.class_names = [result.class_names[label] for label in left]
         train, test = (int((result.is_test == part).sum()) for part in (False, True))
         if len(left) < 2 or not train or not test:
-            result.problems.append(
-                f"{train:,} training and {test:,} test images of {len(left)} classes are left, and it takes two "
-                "classes and "
-                "some of both"
+            self.refuse(
+                f"left are {train:,} training and {test:,} test images of {len(left)} classes, and it takes some of "
+                "both and two classes"
             )
             return
         counts = np.bincount(result.labels[~result.is_test], minlength=len(left))
@@ -419,9 +422,25 @@ class _Checks:
             )
 
 
+def _counted(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
 def _parts(array: NDArray[np.uint8], rows: int = 10_000) -> Iterator[NDArray[np.uint8]]:
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
+
+
+def write_files_table(imported: Imported, path: Path) -> None:
+    """Write file, class, split and the first digits of the SHA-256 of the pixels of each image that has a file."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "label", "split", "pixels"])
+        rows = zip(imported.keys, imported.labels, imported.is_test, imported.images, strict=True)
+        for key, label, is_test, image in rows:
+            pixels = hashlib.sha256(image.tobytes()).hexdigest()[:12]
+            table.writerow([key, imported.class_names[label], "test" if is_test else "train", pixels])
 
 
 def write(imported: Imported) -> Dataset:

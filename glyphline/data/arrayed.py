@@ -91,9 +91,8 @@ def parts_of(arrays: Mapping[str, tuple[Path, str, Array]], split: str) -> list[
                 f"{printable(name)} {array.shape}" for name, (_, _, array) in itertools.islice(group.items(), 6)
             )
             raise FormatError(
-                f"{path}: which array holds the images and which the labels is not clear: {shapes}; call them "
-                "images and "
-                "labels, or train_images, train_labels, test_images, test_labels"
+                f"{path}: which array holds the images and which the labels is not clear: {shapes}; call them images "
+                "and labels, or train_images, train_labels, test_images, test_labels"
             )
         path, key, array = group[images[0]]
         where = f"{path}: {key}" if key else str(path)

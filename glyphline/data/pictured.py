@@ -83,9 +83,8 @@ def by_folder(names: list[str], where: str) -> tuple[str, Callable[[str], Placed
     further = min(_shared(labelled), min((len(rest) for rest in labelled), default=1) - 1)
     if not labelled:
         raise FormatError(
-            f"{where}: its pictures lie in no folders that name their classes; put each class in a folder of "
-            "its own, or "
-            "say where in the file's name the class stands, with --label-from"
+            f"{where}: its pictures lie in no folders that name their classes; put each class in a folder of its own, "
+            "or say where in the file's name the class stands, with --label-from"
         )
 
     def place_of(name: str) -> Placed:

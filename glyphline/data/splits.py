@@ -55,10 +55,18 @@ def subset(labels: Labels, limit: int | None, seed: int) -> Indices:
 def split(labels: Labels, validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Positions of the train and of the validation examples, each in ascending order, classes in proportion.
 
-    Raises DataError when there are too few images for the number of classes.
+    Fewer validation images than classes are each of another class. Raises DataError where that leaves one side nothing,
+    and where a class has one image alone.
     """
     validation_count = round(len(labels) * validation_fraction)
     train_count = len(labels) - validation_count
+    classes, sizes = np.unique(labels, return_counts=True)
+    if 0 < validation_count < len(classes) and sizes.min() > 1:
+        generator = np.random.default_rng(seed)
+        shuffled = generator.permutation(len(labels))
+        _, one_of_each = np.unique(labels[shuffled], return_index=True)
+        validation = np.sort(generator.permutation(shuffled[one_of_each])[:validation_count])
+        return np.setdiff1d(np.arange(len(labels)), validation), validation
     return _stratified(np.arange(len(labels)), labels, train_count, seed, "preprocess.validation_fraction (or limit)")
 
 

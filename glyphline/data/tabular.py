@@ -255,9 +255,8 @@ def _chunks(path: Path, layout: Layout) -> Iterator[tuple[list[str] | None, NDAr
                     row = int(cells.any(axis=1).argmax())
                     column = wrong[int(cells[row].argmax())]
                     raise FormatError(
-                        f"{path}: row {chunk.index[row] + first}, column {column + 1}: expected a number for a "
-                        "pixel, but "
-                        f"it is {quoted(str(table[column].iloc[row]))}"
+                        f"{path}: row {chunk.index[row] + first}, column {column + 1}: expected a number for a pixel, "
+                        f"but it is {quoted(str(table[column].iloc[row]))}"
                     )
                 numbers = table.to_numpy()
                 finite = np.isfinite(numbers) & (numbers >= 0)
@@ -265,8 +264,7 @@ def _chunks(path: Path, layout: Layout) -> Iterator[tuple[list[str] | None, NDAr
                     row, place = (int(each) for each in np.argwhere(~finite)[0])
                     raise FormatError(
                         f"{path}: row {chunk.index[row] + first}, column {pixels[place] + 1}: expected a number "
-                        "from 0 up "
-                        f"for a pixel, but it is {numbers[row, place]} or missing"
+                        f"from 0 up for a pixel, but it is {numbers[row, place]}"
                     )
                 labels = None
                 if layout.label is not None:

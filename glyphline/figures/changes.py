@@ -114,11 +114,18 @@ def _draw_interval(axes: Axes, interval: Interval, place: float, colour: str, ma
 
 @styled
 def class_changes(
-    variants: Sequence[str], class_names: Sequence[str], net: NDArray[np.int64], sizes: NDArray[np.int64], dataset: str
+    variants: Sequence[str],
+    class_names: Sequence[str],
+    net: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    dataset: str,
+    *,
+    count: int,
 ) -> Picture:
     """How the recall of each class changed: a row for each variant, a column for each class.
 
-    net: (variants, classes) images gained less images lost. sizes: (classes,) test images of each class.
+    net: (variants, classes) images gained less images lost. sizes: (classes,) test images of each class. count: how
+    many classes moved; those given are the ones that moved most.
     """
     names = widest(variants, 8) + 0.15
     cell = min(LARGEST_CELL, (WIDTH - 2 * MARGIN - names) / len(class_names))
@@ -127,7 +134,7 @@ def class_changes(
     above, height = (labels if upright else 0.15) + 0.1, min(cell, ROW) if cell < SMALLEST_CELL else ROW
     height = max(height, 0.2)
     top = HEAD - 0.2 + above
-    title = "Classes that moved"
+    title = "Classes that moved" if len(class_names) == count else f"The {len(class_names)} classes that moved most"
     figure = new_figure(
         title,
         f"{dataset}. Test images gained less images lost. Blue: a gain, orange: a loss; deepest at 5 % of the class.",

@@ -9,7 +9,7 @@ import functools
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -25,11 +25,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from glyphline.errors import printable
+
 Arguments = ParamSpec("Arguments")
 
 WIDTH = 9.0  # inches
 DPI = 110  # so that a figure is 990 pixels wide, a little more than a README shows
 MARGIN = 0.3  # inches
+LONGEST_NAME = 30  # of a class, characters
 MOST_SIGNS = 10  # that a sentence names
 HEAD = 0.95  # inches that the headline takes
 
@@ -86,6 +89,13 @@ def house_style() -> Iterator[None]:
     with matplotlib_style.context(["default", _BASE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # `cover` says it once
         yield
+
+
+def shown(names: Sequence[str]) -> list[str]:
+    """Names of classes as figures write them: on one line, and of long ones the beginning and, longer, the end."""
+    start, end = LONGEST_NAME // 3, LONGEST_NAME - LONGEST_NAME // 3 - 1
+    lines = [printable(name) for name in names]
+    return [line if len(line) <= LONGEST_NAME else f"{line[:start]}…{line[-end:]}" for line in lines]
 
 
 def cover(names: Iterable[str]) -> str | None:

@@ -174,6 +174,7 @@ def _show(path: Path, model: Path, results: list[Classified], names: list[str]) 
     if not classified:
         print(f"{path}: not written, as no picture could be classified", file=sys.stderr)
         return
+    names = style.shown(names)
     if unwritable := style.cover(names):
         print(f"{path}: {unwritable}", file=sys.stderr)
     try:

@@ -164,13 +164,15 @@ def _moves(before: Results, after: Results, variant: str) -> list[ClassMove]:
     was_right, is_right = before.right(variant), after.right(variant)
     if was_right is None or is_right is None or after.labels is None:
         return []
-    moves = []
-    for label in np.unique(after.labels):
-        of_class = after.labels == label
-        lost = int((of_class & was_right & ~is_right).sum())
-        gained = int((of_class & ~was_right & is_right).sum())
-        if lost or gained:
-            moves.append(ClassMove(int(label), after.class_name(int(label)), lost, gained, int(of_class.sum())))
+    sizes = np.bincount(after.labels)
+    lost, gained = (
+        np.bincount(after.labels[changed], minlength=len(sizes))
+        for changed in (was_right & ~is_right, ~was_right & is_right)
+    )
+    moves = [
+        ClassMove(int(label), after.class_name(int(label)), int(lost[label]), int(gained[label]), int(sizes[label]))
+        for label in np.flatnonzero(lost + gained)
+    ]
     return sorted(moves, key=lambda move: (-abs(move.recall_difference), -move.lost - move.gained))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.significance import Verdict
 from glyphline.figures.changes import Interval, Row, class_changes, differences, flips
-from glyphline.figures.style import Picture
+from glyphline.figures.style import Picture, shown
 from glyphline.review.changed import Changed
 from glyphline.review.compare import Comparison, VariantReview
 
 MOST_SHOWN = 32  # images of one gallery
+MOST_CLASSES = 90  # that moved, in one figure
 
 
 def draw(comparison: Comparison, changed: Changed | None) -> Iterator[tuple[str, Picture]]:
@@ -49,11 +51,15 @@ def _row(review: VariantReview, metric: str) -> Row | None:
 
 
 def _class_changes(moved: Sequence[VariantReview], dataset: str) -> Picture:
-    classes = sorted({(move.label, move.name, move.n) for review in moved for move in review.moves})
+    net_moves = Counter[tuple[int, str, int]]()
+    for review in moved:
+        net_moves.update({(move.label, move.name, move.n): abs(move.gained - move.lost) for move in review.moves})
+    classes = sorted(each for each, _ in net_moves.most_common(MOST_CLASSES))
     columns = {label: column for column, (label, _, _) in enumerate(classes)}
     net = np.zeros((len(moved), len(classes)), np.int64)
     for row, review in enumerate(moved):
         for move in review.moves:
-            net[row, columns[move.label]] = move.gained - move.lost
-    names, sizes = [name for _, name, _ in classes], np.array([n for _, _, n in classes])
-    return class_changes([review.name for review in moved], names, net, sizes, dataset)
+            if move.label in columns:
+                net[row, columns[move.label]] = move.gained - move.lost
+    names, sizes = shown([name for _, name, _ in classes]), np.array([n for _, _, n in classes])
+    return class_changes([review.name for review in moved], names, net, sizes, dataset, count=len(net_moves))

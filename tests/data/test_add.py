@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -203,7 +205,7 @@ def test_what_is_no_picture_is_ignored_and_counted(world: Path) -> None:
 
 def test_one_image_under_two_labels_is_refused_or_left_out(world: Path) -> None:
     folder = write_files(world / "set", class_folders() | {"10/same.png": png(IMAGES[0])})
-    assert "occur under several labels, the first under 2 and 10" in refusal(folder)
+    assert "under several labels: 1 image, the first under 2 and 10" in refusal(folder)
     dropped = right(folder, drop_conflicts=True)
     assert pairs(dropped) == EXPECTED - {(IMAGES[0].tobytes(), "2")}
 
@@ -211,14 +213,14 @@ def test_one_image_under_two_labels_is_refused_or_left_out(world: Path) -> None:
 def test_training_images_that_are_test_images_too_are_dropped_and_counted(world: Path) -> None:
     files = class_folders("train/") | {f"test/{NAMES[n]}/{n}.png": png(IMAGES[n]) for n in range(9)}
     imported = right(write_files(world / "set", files))
-    assert said(imported, "9 training images are pixel for pixel test images too: left out")
+    assert said(imported, "left out: 9 training images, pixel for pixel in the test set too")
     assert (int(imported.is_test.sum()), len(imported.images)) == (9, 36)
 
 
 def test_copies_of_an_image_are_all_on_one_side(world: Path) -> None:
     files = class_folders() | {name.replace(".png", "-again.png"): content for name, content in class_folders().items()}
     imported = right(write_files(world / "set", files))
-    assert said(imported, "36 images are pixel for pixel the same as another one")
+    assert said(imported, "pixel for pixel the same as another one: 36 images")
     test, train = ({image.tobytes() for image in imported.images[imported.is_test == part]} for part in (True, False))
     assert test
     assert not test & train
@@ -249,7 +251,7 @@ def test_a_group_is_on_one_side(world: Path) -> None:
 
 def test_rare_classes_are_refused_or_left_out(world: Path) -> None:
     folder = write_files(world / "set", class_folders() | {"rare/1.png": png(glyphs(1, seed=8)[0])})
-    assert "1 classes have too few images, less than 5 images" in refusal(folder)
+    assert "classes with too few images, less than 5 images, 3 of them to train: 1, " in refusal(folder)
     dropped = right(folder, drop_rare=True)
     assert dropped.class_names == list(CLASSES)
     assert pairs(dropped) == EXPECTED
@@ -259,12 +261,12 @@ def test_uneven_classes_let_balanced_accuracy_lead_and_alike_names_are_told(worl
     files = {f"{'A' if n < 70 else 'a'}/{n}.png": png(image) for n, image in enumerate(glyphs(80, seed=9))}
     imported = right(write_files(world / "set", files))
     assert said(imported, "balanced accuracy leads")
-    assert said(imported, "1 names of classes differ in case alone: A and a")
+    assert said(imported, "names of classes that differ in case alone: A and a")
 
 
 def test_split_folders_that_disagree_are_refused(world: Path) -> None:
     files = class_folders("train/") | {f"test/b{n}/{n}.png": png(image) for n, image in enumerate(glyphs(5, seed=10))}
-    assert "5 classes have test images and no training images" in refusal(write_files(world / "set", files))
+    assert "classes with test images and no training images: 5, " in refusal(write_files(world / "set", files))
 
 
 def test_the_labels_of_minus_one_on_the_hub_s_test_sets_are_no_labels(world: Path) -> None:
@@ -272,20 +274,20 @@ def test_the_labels_of_minus_one_on_the_hub_s_test_sets_are_no_labels(world: Pat
         pictures = [png(image) for image in (IMAGES[:30] if split == "train" else IMAGES[30:])]
         write_files(world / "set", {f"{split}-00000.parquet": parquet(pictures, labels, list(CLASSES))})
     imported = right("set")
-    assert said(imported, "6 test images have no labels, so they are no test set here")
+    assert said(imported, "left out: 6 test images without labels, which are no test set here")
     assert len(imported.images) == 30
 
 
 def test_an_unlabelled_test_set_is_none_and_that_is_said(world: Path) -> None:
     files = class_folders("train/") | {f"test/{n}.png": png(image) for n, image in enumerate(glyphs(5, seed=11))}
     imported = right(write_files(world / "set", files))
-    assert said(imported, "5 test images have no labels, so they are no test set here")
+    assert said(imported, "left out: 5 test images without labels, which are no test set here")
     assert pairs(imported) == EXPECTED
 
 
 def test_blank_images_are_counted(world: Path) -> None:
     folder = write_files(world / "set", class_folders() | {"a/blank.png": png(np.zeros((28, 28), np.uint8))})
-    assert said(right(folder), "1 images are blank")
+    assert said(right(folder), "blank, all pixels the same: 1 image")
 
 
 # What is written, and what comes of it
@@ -307,6 +309,11 @@ def test_the_command_writes_a_record_and_a_pack_that_the_pipeline_reads(
     assert main(["data", "add", "set", "--name", "runes", "--title", "Runes", "--licence", "CC0"]) == 0
     out, err = capsys.readouterr()
     assert "datasets/runes.yaml and datasets/runes.npz are written; next: dvc exp run -S dataset=runes\n" in out
+    table = pd.read_csv(repository / "runs/data-runes.csv", dtype=str)
+    for _, row in table.sample(5, random_state=1).iterrows():
+        image = np.asarray(Image.open(repository / "set" / row["file"]))
+        assert row["pixels"] == hashlib.sha256(image.tobytes()).hexdigest()[:12]
+        assert row["label"] == row["file"].split("/")[0]
     assert err == ""
     assert sorted(path.name for path in (repository / "datasets").iterdir()) == [
         ".gitignore",

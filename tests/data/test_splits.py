@@ -99,7 +99,7 @@ def test_an_impossible_limit_is_refused_by_key(digits: Labelled, limit: int, wor
     [
         ([0, 1] * 50, 0.001, "cannot be divided into 100 and 0"),
         ([0, 1] * 50, 0.999, "cannot be divided into 0 and 100"),
-        ([0, 1, 2] * 10, 0.05, "30 images of 3 classes (the rarest has 10) cannot be divided into 28 and 2"),
+        ([0, 1, 2] * 10, 0.95, "30 images of 3 classes (the rarest has 10) cannot be divided into 2 and 28"),
         ([0] * 50 + [1], 0.5, "(the rarest has 1)"),
     ],
 )
@@ -112,13 +112,15 @@ def test_an_impossible_split_is_refused_by_key(labels: list[int], fraction: floa
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.floats(0.001, 0.999), st.integers(0, 2**32 - 1))
 def test_any_split_is_whole_and_in_proportion_or_refused(classes: list[int], fraction: float, seed: int) -> None:
-    labels = np.array(classes, np.uint8)
+    labels, held_out = np.array(classes, np.uint8), round(len(classes) * fraction)
     try:
         train, validation = split(labels, fraction, seed)
     except DataError:
-        least = min(len(labels) - round(len(labels) * fraction), round(len(labels) * fraction))
-        assert least < len(set(classes)) or min(counts(labels).values()) < 2
+        assert held_out == 0 or len(labels) - held_out < len(set(classes)) or min(counts(labels).values()) < 2
     else:
         assert sorted([*train, *validation]) == list(range(len(labels)))
-        assert len(validation) == round(len(labels) * fraction)
-        assert in_proportion(labels[train], labels)
+        assert len(validation) == held_out
+        if held_out < len(set(classes)):
+            assert len(set(labels[validation])) == held_out, "each of another class"
+        else:
+            assert in_proportion(labels[train], labels)

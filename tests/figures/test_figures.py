@@ -116,7 +116,8 @@ def difference_rows(count: int, seeds: bool = False) -> list[changes.Row]:
 def class_changes(class_names: Sequence[str], dataset: str) -> Picture:
     net = np.random.default_rng(0).integers(-9, 10, (9, len(class_names)))
     sizes = np.full(len(class_names), 100)
-    return changes.class_changes([f"{LONG_NAME}_{place}" for place in range(9)], class_names, net, sizes, dataset)
+    variants = [f"{LONG_NAME}_{place}" for place in range(9)]
+    return changes.class_changes(variants, class_names, net, sizes, dataset, count=len(class_names))
 
 
 def flips(
