@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 
-# The same commit gets the same answer. `pytest --hypothesis-profile=default` looks for what was never tried.
-hypothesis.settings.register_profile("same", derandomize=True)
+# The same commit gets the same answer, however slow the machine is.
+# `pytest --hypothesis-profile=default` looks for what was never tried.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("same")
 
 NO_SKIPS = "GLYPHLINE_NO_SKIPS"  # set in the environment: a test that cannot run here fails instead of being skipped

@@ -25,7 +25,7 @@ BY_CONTENT = PublishedFile(name=NAME, digest=f"sha256:{hashlib.sha256(CONTENT).h
 AS_SERVED = PublishedFile(name=NAME, digest=f"md5:{hashlib.md5(SERVED).hexdigest()}", digest_of="file")
 MOST_BYTES = 2 * len(CONTENT)
 
-PATIENCE_SECONDS = 10.0  # of the tests with a server that says nothing; a right client has left by then
+PATIENCE_SECONDS = 60.0  # of the tests with a server that says nothing; a right client has left by then
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -123,7 +123,7 @@ def contents(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_seconds: float = 5.0) -> str:
+def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_seconds: float = PATIENCE_SECONDS) -> str:
     """The message of a fetch that fails, which has to leave nothing behind."""
     with pytest.raises(FetchError) as caught:
         fetch(file, mirrors, folder, MOST_BYTES, timeout_seconds=timeout_seconds, retries=0)

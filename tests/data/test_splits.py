@@ -109,7 +109,7 @@ def test_an_impossible_split_is_refused_by_key(labels: list[int], fraction: floa
     assert words in message
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.floats(0.001, 0.999), st.integers(0, 2**32 - 1))
 def test_any_split_is_whole_and_in_proportion_or_refused(classes: list[int], fraction: float, seed: int) -> None:
     labels, held_out = np.array(classes, np.uint8), round(len(classes) * fraction)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
@@ -181,7 +181,6 @@ def test_the_worst_errors_are_the_surest_ones_in_order_and_of_equals_the_first()
     assert scoring.least_probable_labels(np.array([1, 1, 0], np.uint8), several, 3).tolist() == [1, 0]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([2, 10, 49]))
 def test_the_parts_of_a_report_agree_with_each_other(seed: int, n: int, classes: int) -> None:
     labels, probabilities = random_case(seed, n, classes)

@@ -49,7 +49,7 @@ def test_before_and_after_exchanged_is_the_opposite_difference() -> None:
         assert there.p_value == pytest.approx(back.p_value, abs=0.005)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.tuples(*[st.integers(0, 30)] * 4).filter(any), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_the_interval_holds_the_difference_and_stays_between_minus_1_and_1(
     counts: tuple[int, int, int, int], classes: int, seed: int

@@ -2,14 +2,17 @@
 
 import ast
 import functools
-import json
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
 from pydantic import BaseModel
-from ruamel.yaml import YAML
 
 from glyphline.config import Params
 from tests.conftest import REPOSITORY
@@ -33,27 +36,27 @@ def under(name: str, names: Iterable[str], separator: str) -> bool:
     return any(name == above or name.startswith(above + separator) for above in names)
 
 
+@contextmanager
+def repository(folder: Path) -> Iterator[Repo]:
+    """A folder as DVC sees it."""
+    with warnings.catch_warnings(), Repo(str(folder)) as repo:
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a library that DVC uses
+        yield repo
+
+
 def declarations(folder: Path) -> dict[str, Needs]:
-    """By stage, `train@mlp` for one of a loop's, what the dvc.yaml in a folder declares."""
-    yaml = YAML(typ="safe")
-    stages = yaml.load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    params = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))
-    found: dict[str, Needs] = {}
-    for name, stage in stages.items():
-        if "do" in stage:
-            text = json.dumps(stage["do"])
-            found |= {f"{name}@{key}": _needs(json.loads(text.replace("${key}", key))) for key in params["variants"]}
-        else:
-            found[name] = _needs(json.loads(json.dumps(stage).replace("${dataset}", params["dataset"])))
-    return found
+    """By stage, `train@mlp` for one of a loop's, what DVC reads in a folder's dvc.yaml."""
+    with repository(folder) as repo:
+        return {stage.name: _needs(stage) for stage in repo.index.stages if isinstance(stage, PipelineStage)}
 
 
-def _needs(stage: dict[str, Any]) -> Needs:
-    def names(*sections: str) -> set[str]:
-        entries = [entry for section in sections for entry in stage.get(section, [])]
-        return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
-
-    return Needs(names("deps"), names("outs", "metrics", "plots"), names("params"))
+def _needs(stage: Any) -> Needs:
+    params = [entry for entry in stage.deps if isinstance(entry, ParamsDependency)]
+    return Needs(
+        {entry.def_path for entry in stage.deps if entry not in params},
+        {out.def_path for out in stage.outs},
+        {key for entry in params for key in entry.params},
+    )
 
 
 def module_name(path: Path) -> str:

@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.dependency import ParamsDependency
-from dvc.repo import Repo
-from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
-from tests.guarantees.declared import Needs, declarations, under
-from tests.pipeline.conftest import RUNNING, Clone, copy_tree, start_repository
+from tests.guarantees.declared import declarations, repository, under
+from tests.pipeline.conftest import RUNNING, Clone
 
 # By key of params.yaml, the stages that read it and what comes after them. {variant} is the one in the key. `check`
 # reads the whole file and is left out; what it writes depends on no value, so nothing follows from it. So is a stage
@@ -40,6 +36,8 @@ RERUN = {
 }
 NAMED = {name.partition("@")[0] for row in RERUN.values() for name in row}
 DECLARED = declarations(REPOSITORY)
+with repository(REPOSITORY) as repo:
+    FOLLOWS = {(before.name, after.name) for after, before in repo.index.graph.edges}
 PARAMS = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
 
 
@@ -63,19 +61,12 @@ def named(stages: set[str]) -> set[str]:
     return {name for name in stages if name.partition("@")[0] in NAMED}
 
 
-def opens(read: set[str], made: set[str]) -> bool:
-    return any(under(path, read, "/") for path in made) or any(under(path, made, "/") for path in read)
-
-
 def affected(key: str) -> set[str]:
-    """By dvc.yaml: the stages that declare a key, and all that open what those write."""
+    """The stages that declare a key, and all that DVC lets follow."""
     found = {name for name, needs in DECLARED.items() if under(key, needs.parameters, ".")}
-    while True:
-        made = {path for name in found for path in DECLARED[name].written}
-        following = {name for name, needs in DECLARED.items() if opens(needs.read, made)}
-        if following <= found:
-            return found
+    while following := {after for before, after in FOLLOWS if before in found} - found:
         found |= following
+    return found
 
 
 def test_every_parameter_reruns_what_needs_it_and_nothing_else() -> None:
@@ -89,32 +80,6 @@ def test_a_changed_record_concerns_download_alone_and_only_where_it_is_the_chose
         for name in (PARAMS["dataset"], "another")
     }
     assert readers == {PARAMS["dataset"]: {"download"}, "another": set()}
-
-
-@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
-def test_dvc_reads_the_same_out_of_dvc_yaml_and_lets_the_same_follow(tmp_path: Path) -> None:
-    copy_tree(tmp_path)
-    start_repository(tmp_path)
-    with Repo(str(tmp_path)) as repo:
-        stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
-        by_dvc = {stage.name: needs(stage) for stage in stages}
-        follows = {(before.name, after.name) for after, before in repo.index.graph.edges}
-    assert by_dvc == DECLARED
-    assert follows == {
-        (before, after)
-        for before in DECLARED
-        for after in DECLARED
-        if opens(DECLARED[after].read, DECLARED[before].written)
-    }
-
-
-def needs(stage: Any) -> Needs:
-    params = [entry for entry in stage.deps if isinstance(entry, ParamsDependency)]
-    return Needs(
-        {entry.def_path for entry in stage.deps if entry not in params},
-        {out.def_path for out in stage.outs},
-        {key for entry in params for key in entry.params},
-    )
 
 
 # One of each kind. Where the trials run changes nothing: tests/pipeline/test_repro.py.
