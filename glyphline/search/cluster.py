@@ -23,6 +23,7 @@ from typing import Any
 
 import dask
 import distributed
+import numpy as np
 
 from glyphline.errors import GlyphlineError, quoted
 from glyphline.search.settings import CLUSTER_VARIABLES
@@ -160,7 +161,8 @@ def scatter(client: distributed.Client, splits: Splits) -> distributed.Future:
     """Send the data to every worker, once; a worker that comes later has them from another. Raises ClusterError."""
     try:
         client.wait_for_workers(1, timeout=WORKER_SECONDS)
-        return client.scatter(splits, broadcast=True, hash=False)
+        here = client.cluster is not None  # then its workers see the files of this machine
+        return client.scatter(splits if here else splits.map(np.array), broadcast=True, hash=False)
     except TimeoutError:
         raise ClusterError(
             f"the scheduler at {client.scheduler.address} has had no worker for {WORKER_SECONDS} s; start some with "

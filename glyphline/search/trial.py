@@ -54,21 +54,35 @@ class Stop:
 
 @dataclass(frozen=True)
 class Splits:
-    """The data of all trials, and a digest of them."""
+    """The data of all trials, and a digest of them.
+
+    folder: where other processes of this machine find them too. With it Splits are pickled as their place, and a
+    million images lie in memory once for all processes that look at them.
+    """
 
     digest: str
     train: Examples
     validation: Examples
+    folder: Path | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.folder is not None:
+            return Splits._mapped, (self.folder, self.digest)
+        return Splits, (self.digest, self.train, self.validation)
 
     @classmethod
     def load(cls, folder: Path) -> Splits:
-        """Read what preprocess wrote into memory: plain arrays are sent to workers without another copy."""
+        """Map what preprocess wrote into memory."""
         md5 = hashlib.md5()
         for path in sorted(folder.glob("*/*.npy")):
             with path.open("rb") as file:
                 md5.update(hashlib.file_digest(file, "md5").digest())
+        return cls._mapped(folder.absolute(), md5.hexdigest())
+
+    @classmethod
+    def _mapped(cls, folder: Path, digest: str) -> Splits:
         train, validation = (Examples.load(folder / name) for name in ("train", "validation"))
-        return cls(md5.hexdigest(), train, validation).map(np.array)
+        return cls(digest, train, validation, folder)
 
     def map(self, convert: Callable[[Any], Any]) -> Splits:
         """The same with every array converted."""
