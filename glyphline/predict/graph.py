@@ -13,8 +13,8 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 INPUT, OUTPUT = "images", "probabilities"
 MOST_OUTPUTS = 1 << 22  # numbers that an operator may make of one image: twice what a network of Keras' may
 
-# The attributes that each operator may have. None of them pads, widens or repeats.
-_OPERATORS = {
+# The operators that are read and the attributes that each may have. None of them pads, widens or repeats.
+OPERATORS = {
     "Cast": {"to"},
     "Conv": set[str](),
     "DequantizeLinear": {"axis"},
@@ -54,9 +54,9 @@ def widest(content: bytes, pixels: int) -> int:
     sizes = {INPUT: pixels}  # numbers that one image makes
     weights = _weights(graph)
     for node in graph.node:
-        if node.domain or node.op_type not in _OPERATORS or len(node.output) != 1 or node.overload:
+        if node.domain or node.op_type not in OPERATORS or len(node.output) != 1 or node.overload:
             raise ValueError("it has an operator that is not read")
-        if any(each.type not in _NUMBERS or each.name not in _OPERATORS[node.op_type] for each in node.attribute):
+        if any(each.type not in _NUMBERS or each.name not in OPERATORS[node.op_type] for each in node.attribute):
             raise ValueError(f"its {node.op_type} has an attribute that is not read")
         shapes = [weights[name] for name in node.input if name in weights]
         given = {sizes[name] for name in node.input if name in sizes}
