@@ -73,7 +73,7 @@ class Judged:
     params: Params
     card: dict[str, Any]
     test: dict[str, Any]
-    network: keras.Sequential
+    network: keras.Model
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,6 @@ def read(model: Path) -> Judged:
     if variant not in tests:
         raise GlyphlineError(f"{paths.TEST_METRICS}: {variant} is not judged in it; run: dvc repro evaluate")
     network = inference.load(model, (record["side"], record["side"], record["channels"]))
-    import keras
-
-    if not isinstance(network, keras.Sequential):
-        raise ModelError(f"{model}: only networks whose layers follow one another are exported, as Glyphline's do")
     if network.output_shape[1] != len(record["class_names"]):
         raise ModelError(
             f"{model}: this network knows {network.output_shape[1]} classes, and {record['title']} has "

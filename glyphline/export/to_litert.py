@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OPERATORS = "TFLITE_BUILTINS"
 
 
-def to_litert(network: keras.Sequential, calibration: NDArray[np.uint8] | None = None) -> bytes:
+def to_litert(network: keras.Model, calibration: NDArray[np.uint8] | None = None) -> bytes:
     """The network as LiteRT: one image, (1, side, side[, 3]) uint8, to probabilities, (1, classes) float32.
 
     calibration: training images, as the network takes them; with them it computes in 8-bit integers. The same network

@@ -131,7 +131,7 @@ def load(folder: Path, threads: int = 1) -> Exported:
     if description.format != "onnx":
         raise ModelError(f"{folder}: this network is exported for LiteRT; export it for here with --format onnx")
     try:
-        widest = graph.widest(content, int(np.prod(description.image_shape)))
+        widest = graph.widest(content, description.image_shape)
     except ValueError as error:
         raise ModelError(f"{folder / FILES['onnx']}: {error}; {_again(description)}") from None
     try:

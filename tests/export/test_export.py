@@ -51,6 +51,11 @@ ALL = load_params(REPOSITORY / "params.yaml").variants | {
     name: Variant(filters=[4], batch_normalization=True, dense=[6], activation=name, epochs=1)  # type: ignore[arg-type]
     for name in choices("activation")
 }
+RESIDUAL: dict[str, Any] = {"filters": [9, 9, 6], "padding": "same", "residual": True, "space_to_depth": 3, "epochs": 1}
+ALL |= {
+    "residual": Variant(**RESIDUAL, batch_normalization=True, pooling=[2], global_pooling="average", kernel_size=4),
+    "largest": Variant(**RESIDUAL, global_pooling="max", pooling="none", dense=[5], activation="tanh"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +88,7 @@ def run(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def network_of(variant: Variant, shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10) -> keras.Sequential:
+def network_of(variant: Variant, shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10) -> keras.Model:
     """A network of random weights, those of batch normalisation included, which begin as 0 and 1."""
     random = np.random.default_rng(3)
     network = networks.build(variant, shape, classes, steps=1)
@@ -98,7 +103,7 @@ def test_every_network_that_params_yaml_can_ask_for_is_exported_as_it_is(name: s
     expected = inference.apply(plain.in_float32(network), digits[0][:50])
     content = to_onnx(plain.folded(network))
     assert content == to_onnx(plain.folded(network)), "the same network, other bytes"
-    assert graph.widest(content, 28 * 28) < graph.MOST_OUTPUTS / 4
+    assert graph.widest(content, (28, 28)) < graph.MOST_OUTPUTS / 4
     session = exported.session(content)
     (found,) = session.run(None, {"images": digits[0][:50]})
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
@@ -107,7 +112,7 @@ def test_every_network_that_params_yaml_can_ask_for_is_exported_as_it_is(name: s
 
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["fast", "gelu", "softmax"])
+@pytest.mark.parametrize("name", ["fast", "gelu", "softmax", "residual", "largest"])
 def test_litert_says_the_same_and_so_do_colours(name: str, channels: int) -> None:
     images = np.random.default_rng(5).integers(0, 256, (20, 20, 20, 3), np.uint8)
     images = images[..., 0] if channels == 1 else images
