@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_repro, _add_predict, _add_review, _add_sweep, _add_runs):
+    for add in (_add_data, _add_repro, _add_predict, _add_export, _add_review, _add_sweep, _add_runs):
         add(commands)
     parsed = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -173,6 +173,28 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     everything = predict(arguments.images, arguments.model, as_json=arguments.json, show=arguments.show)
     return 0 if everything else 1
+
+
+def _add_export(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a trained network for other programs",
+        description="Write a network as ONNX or LiteRT into a folder, with its classes, how pictures are prepared, and "
+        "a model card, once it has said what the original says of every validation and test image.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras file that evaluate has judged")
+    parser.add_argument("--format", choices=("onnx", "litert"), default="onnx", help="default: onnx")
+    parser.add_argument("--int8", action="store_true", help="compute in 8-bit integers: a quarter of the size")
+    parser.add_argument("--accept", action="store_true", help="take int8 though it is worse on the validation images")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: exports/ and the variant's name")
+    parser.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from glyphline.export.command import export
+
+    export(arguments.model, arguments.format, arguments.output, int8=arguments.int8, accept=arguments.accept)
+    return 0
 
 
 def _add_review(commands: Commands) -> None:

@@ -23,6 +23,10 @@ class DataError(GlyphlineError):
     """The data cannot be divided as params.yaml asks."""
 
 
+class ModelError(GlyphlineError):
+    """A file that is no network for these images."""
+
+
 class PictureError(GlyphlineError):
     """A picture file holds no glyph: the message says why, to stand after the file's name."""
 

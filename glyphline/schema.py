@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from glyphline.errors import ParamsError, printable, quoted
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
 
 MOST_REPEATED = 2**20  # characters that the aliases of a file may stand for
 
@@ -20,6 +20,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def parse_yaml(content: bytes, source: str) -> Any:
     """The values in a YAML file, read as DVC reads them. Raises ParamsError, one line that begins with `source`."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
     # YAML 1.2: 1e-3 is a number here, and `no` a string.
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -45,6 +48,8 @@ def parse_yaml(content: bytes, source: str) -> Any:
 
 def _characters(node: Node, counted: dict[int, int]) -> int:
     """How long a node is when every alias in it is written out. counted: by id, the nodes that are known."""
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
     if id(node) in counted:
         if not counted[id(node)]:
             raise ValueError("an alias in it stands for what it is itself a part of")

@@ -22,7 +22,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class PublishedFile(BaseModel, extra="forbid", strict=True, frozen=True):
+class PublishedFile(BaseModel, extra="forbid", strict=True, frozen=True, defer_build=True):
     """One file as its publisher names it."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$", description="what comes after a mirror's address")
@@ -32,7 +32,7 @@ class PublishedFile(BaseModel, extra="forbid", strict=True, frozen=True):
     )
 
 
-class Split(BaseModel, extra="forbid", strict=True, frozen=True):
+class Split(BaseModel, extra="forbid", strict=True, frozen=True, defer_build=True):
     """The two files of one split."""
 
     count: PositiveInt = Field(description="how many images, and labels")
@@ -40,7 +40,7 @@ class Split(BaseModel, extra="forbid", strict=True, frozen=True):
     labels: PublishedFile
 
 
-class Bundled(BaseModel, extra="forbid", strict=True, frozen=True):
+class Bundled(BaseModel, extra="forbid", strict=True, frozen=True, defer_build=True):
     """A CSV file inside an installed package: an image a line, row by row, its class last."""
 
     package: str = Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")
@@ -49,7 +49,7 @@ class Bundled(BaseModel, extra="forbid", strict=True, frozen=True):
     test_every: int = Field(ge=2, description="the images at multiples of this number, counted from 1, are test images")
 
 
-class Pack(BaseModel, extra="forbid", strict=True, frozen=True):
+class Pack(BaseModel, extra="forbid", strict=True, frozen=True, defer_build=True):
     """datasets/<name>.npz, which `glyphline data add` wrote: {train,test}_{images,labels} (glyphline.data.pack)."""
 
     digest: str = Field(pattern="^sha256:[0-9a-f]{64}$", description="of the file")
@@ -80,7 +80,7 @@ class Pictures(BaseModel, extra="forbid", strict=True, frozen=True):
     )
 
 
-class Dataset(BaseModel, extra="forbid", strict=True, frozen=True):
+class Dataset(BaseModel, extra="forbid", strict=True, frozen=True, defer_build=True):
     """A data set: files from mirrors, bundled with a package, or packed beside its record."""
 
     title: Text

@@ -5,68 +5,66 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glyphline.errors import GlyphlineError
 
 if TYPE_CHECKING:
     import keras
 
+Weights = list[NDArray[np.float32]]
 
-def in_float32(network: keras.Sequential) -> keras.Sequential:
+
+def in_float32(network: keras.Model) -> keras.Model:
     """The same layers and weights, computed in float32."""
     import keras
 
-    copy = keras.Sequential(
-        [
-            keras.Input(network.input_shape[1:]),
-            *(type(layer).from_config(layer.get_config() | {"dtype": "float32"}) for layer in network.layers),
-        ]
+    copy = keras.models.clone_model(
+        network, clone_function=lambda layer: type(layer).from_config(layer.get_config() | {"dtype": "float32"})
     )
     copy.set_weights(network.get_weights())
     return copy
 
 
-def folded(network: keras.Sequential) -> keras.Sequential:
+def folded(network: keras.Model) -> keras.Model:
     """The same function in float32, up to rounding: no dropout, and batch normalisation part of the layer before it.
 
     Raises GlyphlineError where batch normalisation follows something else than a convolution or a dense layer.
     """
     import keras
 
-    layers: list[keras.Layer] = []
-    weights: list[list[np.ndarray]] = []
+    tensors = {id(network.inputs[0]): keras.Input(network.input_shape[1:], name="image")}
+    makers: dict[int, str] = {}  # by the tensor that a layer makes
+    weights: dict[str, Weights] = {}
     for layer in network.layers:
-        if isinstance(layer, keras.layers.Dropout):
+        if isinstance(layer, keras.layers.InputLayer):
             continue
+        given = [tensors[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
+        made = given[0]
         if isinstance(layer, keras.layers.BatchNormalization):
-            before = layers[-1] if layers else None
-            if not isinstance(before, keras.layers.Conv2D | keras.layers.Dense) or not _is_linear(before):
+            before = makers.get(id(layer.input))
+            if before is None:
                 raise GlyphlineError(
                     f"{layer.name}: batch normalisation is exported after a convolution or a dense layer without an "
                     "activation, and this one follows something else"
                 )
-            weights[-1] = _normalised(weights[-1], layer)
-            continue
-        config = layer.get_config() | {"dtype": "float32"}
-        if layer.weights:
-            config |= {"use_bias": True}
-        layers.append(type(layer).from_config(config))
-        kernel_and_bias = layer.get_weights()
-        if len(kernel_and_bias) == 1:
-            kernel_and_bias.append(np.zeros(kernel_and_bias[0].shape[-1], np.float32))
-        weights.append(kernel_and_bias)
-    plain = keras.Sequential([keras.Input(network.input_shape[1:], name="image"), *layers], name="network")
-    plain.set_weights([array for pair in weights for array in pair])
+            weights[before] = _normalised(weights[before], layer)
+        elif not isinstance(layer, keras.layers.Dropout):
+            config = layer.get_config() | {"dtype": "float32"} | ({"use_bias": True} if layer.weights else {})
+            made = type(layer).from_config(config)(given if len(given) > 1 else given[0])
+            if layer.weights:
+                kernel, *bias = layer.get_weights()
+                weights[layer.name] = [kernel, *(bias or [np.zeros(kernel.shape[-1], np.float32)])]
+                if layer.activation is keras.activations.linear:
+                    makers[id(layer.output)] = layer.name
+        tensors[id(layer.output)] = made
+    plain = keras.Model(tensors[id(network.inputs[0])], tensors[id(network.outputs[0])], name="network")
+    for layer in plain.layers:
+        layer.set_weights(weights.get(layer.name, []))
     return plain
 
 
-def _is_linear(layer: keras.Layer) -> bool:
-    import keras
-
-    return layer.activation is keras.activations.linear
-
-
-def _normalised(kernel_and_bias: list[np.ndarray], layer: keras.layers.BatchNormalization) -> list[np.ndarray]:
+def _normalised(kernel_and_bias: Weights, layer: keras.layers.BatchNormalization) -> Weights:
     """Kernel and bias that give what batch normalisation makes of the layer's output."""
     kernel, bias = (array.astype(np.float64) for array in kernel_and_bias)
     gamma, beta, mean, variance = (array.astype(np.float64) for array in layer.get_weights())

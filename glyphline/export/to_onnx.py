@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,27 +23,31 @@ CALIBRATION_BATCH = 200  # images
 FORMAT = 9  # version of ONNX's file format, of the same release (ONNX 1.15, 2023)
 
 
-def to_onnx(network: keras.Sequential) -> bytes:
+def to_onnx(network: keras.Model) -> bytes:
     """The network as ONNX: images, (n, side, side[, 3]) uint8, to probabilities, (n, classes) float32.
 
     The same network gives the same bytes. Raises GlyphlineError for a layer that no variant has.
     """
+    import keras
+
     side, _, channels = network.input_shape[1:]
+    shape = ["n", side, side] if channels == 1 else ["n", side, side, channels]
     writer = _Writer()
     pixels = writer.add("Cast", INPUT, to=TensorProto.FLOAT)
     pixels = writer.add("Div", pixels, writer.weight("levels", np.float32(255)))
     if channels == 1:
         pixels = writer.reshape(pixels, (side, side, 1))
+    made = {id(network.inputs[0]): _Value(pixels)}
     for layer in network.layers:
-        pixels = _layer(writer, layer, pixels)
+        if not isinstance(layer, keras.layers.InputLayer):
+            given = [made[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
+            made[id(layer.output)] = _layer(writer, layer, given)
     writer.nodes[-1].output[0] = OUTPUT
-    classes = network.output_shape[1]
-    shape = ["n", side, side] if channels == 1 else ["n", side, side, channels]
     graph = helper.make_graph(
         writer.nodes,
         "network",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", classes])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", network.output_shape[1]])],
         writer.weights,
     )
     return _content(
@@ -51,13 +57,23 @@ def to_onnx(network: keras.Sequential) -> bytes:
     )
 
 
+@dataclass(frozen=True)
+class _Value:
+    """What a layer makes. channels_first: whether it is (n, channels, height, width), as ONNX's convolutions have it.
+
+    Keras has the channels last.
+    """
+
+    name: str
+    channels_first: bool = False
+
+
 class _Writer:
     """The nodes and weights of a graph, in the order in which they are computed."""
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
-        self.channels_first = False  # as ONNX's convolutions have them, and Keras' not
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         output = f"{operator.lower()}_{len(self.nodes)}"
@@ -68,60 +84,82 @@ class _Writer:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
         return name
 
-    def weighted(self, operator: str, given: str, name: str, kernel: np.ndarray, bias: np.ndarray) -> str:
-        return self.add(operator, given, self.weight(f"{name}_kernel", kernel), self.weight(f"{name}_bias", bias))
-
-    def turned(self, pixels: str, channels_first: bool) -> str:
-        """(n, height, width, channels) pixels to (n, channels, height, width), or back, or as they are."""
-        if self.channels_first == channels_first:
-            return pixels
-        self.channels_first = channels_first
-        return self.add("Transpose", pixels, perm=[0, 3, 1, 2] if channels_first else [0, 2, 3, 1])
+    def integers(self, values: Iterable[int]) -> str:
+        return self.weight(f"integers_{len(self.nodes)}", np.array([*values], np.int64))
 
     def reshape(self, pixels: str, shape: tuple[int, ...]) -> str:
-        return self.add("Reshape", pixels, self.weight(f"shape_{len(self.nodes)}", np.array([0, *shape], np.int64)))
+        return self.add("Reshape", pixels, self.integers((0, *shape)))
+
+    def weighted(self, operator: str, given: str, layer: keras.Layer, kernel: np.ndarray, **attributes: Any) -> str:
+        kernel_name = self.weight(f"{layer.name}_kernel", kernel)
+        bias_name = self.weight(f"{layer.name}_bias", layer.get_weights()[1])
+        return self.add(operator, given, kernel_name, bias_name, **attributes)
+
+    def first(self, value: _Value) -> str:
+        """The value with its channels first."""
+        return value.name if value.channels_first else self.add("Transpose", value.name, perm=[0, 3, 1, 2])
+
+    def last(self, value: _Value) -> str:
+        """The value as Keras has it."""
+        return self.add("Transpose", value.name, perm=[0, 2, 3, 1]) if value.channels_first else value.name
 
 
-def _layer(writer: _Writer, layer: keras.Layer, given: str) -> str:
-    """Add what a layer computes."""
+def _layer(writer: _Writer, layer: keras.Layer, given: list[_Value]) -> _Value:
+    """Add what a layer computes. given: what goes into it."""
     import keras
 
+    value = given[0]
     match layer:
         case keras.layers.Reshape():
-            return writer.reshape(writer.turned(given, channels_first=False), layer.output.shape[1:])
+            value = _Value(writer.reshape(writer.last(value), layer.output.shape[1:]))
         case keras.layers.Permute():
-            return writer.add("Transpose", writer.turned(given, channels_first=False), perm=[0, *layer.dims])
+            value = _Value(writer.add("Transpose", writer.last(value), perm=[0, *layer.dims]))
         case keras.layers.Flatten():
-            return writer.add("Flatten", writer.turned(given, channels_first=False))
+            value = _Value(writer.add("Flatten", writer.last(value)))
+        case keras.layers.ZeroPadding2D():
+            (top, bottom), (left, right) = layer.padding
+            pads = writer.integers((0, 0, top, left, 0, 0, bottom, right))
+            value = _Value(writer.add("Pad", writer.first(value), pads), channels_first=True)
         case keras.layers.MaxPooling2D() if layer.padding == "valid":
-            given = writer.turned(given, channels_first=True)
-            return writer.add("MaxPool", given, kernel_shape=layer.pool_size, strides=layer.strides)
-        case keras.layers.Conv2D() if layer.padding == "valid" and {*layer.strides, *layer.dilation_rate} == {1}:
-            kernel, bias = layer.get_weights()
-            given = writer.turned(given, channels_first=True)
-            given = writer.weighted("Conv", given, layer.name, kernel.transpose(3, 2, 0, 1), bias)
+            size = {"kernel_shape": layer.pool_size, "strides": layer.strides}
+            value = _Value(writer.add("MaxPool", writer.first(value), **size), channels_first=True)
+        case keras.layers.GlobalAveragePooling2D() | keras.layers.GlobalMaxPooling2D():
+            operator = type(layer).__name__.removesuffix("ing2D")
+            value = _Value(writer.add("Flatten", writer.add(operator, writer.first(value))))
+        case keras.layers.Add():
+            value = _Value(writer.add("Add", *(writer.first(each) for each in given)), channels_first=True)
+        case keras.layers.Conv2D() if {*layer.strides, *layer.dilation_rate} == {1}:
+            padding = {}
+            if layer.padding == "same":
+                before = [(side - 1) // 2 for side in layer.kernel_size]
+                after = [side - 1 - less for side, less in zip(layer.kernel_size, before, strict=True)]
+                padding = {"pads": [*before, *after]}
+            kernel = layer.get_weights()[0].transpose(3, 2, 0, 1)
+            value = _Value(writer.weighted("Conv", writer.first(value), layer, kernel, **padding), channels_first=True)
         case keras.layers.Dense() if len(layer.input.shape) == 2:
-            given = writer.weighted("Gemm", given, layer.name, *layer.get_weights())
+            value = _Value(writer.weighted("Gemm", value.name, layer, layer.get_weights()[0]))
         case keras.layers.Activation():
             pass
         case _:
             raise GlyphlineError(f"{layer.name}: a layer of this kind ({type(layer).__name__}) is not exported")
-    return _activation(writer, layer.activation, given)
+    return _activated(writer, getattr(layer, "activation", None), value)
 
 
-def _activation(writer: _Writer, activation: object, given: str) -> str:
+def _activated(writer: _Writer, activation: Any, value: _Value) -> _Value:
     match getattr(activation, "__name__", None):
-        case "linear":
-            return given
+        case None | "linear":
+            return value
         case "relu" | "tanh" | "sigmoid" | "elu" as name:
-            return writer.add(name.capitalize(), given)
+            made = writer.add(name.capitalize(), value.name)
         case "softmax":
-            return writer.add("Softmax", given, axis=1 if writer.channels_first else -1)
+            made = writer.add("Softmax", value.name, axis=1 if value.channels_first else -1)
         case "gelu":
-            return writer.add("Gelu", given, approximate="none")
+            made = writer.add("Gelu", value.name, approximate="none")
         case "silu":
-            return writer.add("Mul", given, writer.add("Sigmoid", given))
-    raise GlyphlineError(f"the activation {activation} is not exported")
+            made = writer.add("Mul", value.name, writer.add("Sigmoid", value.name))
+        case name:
+            raise GlyphlineError(f"the activation {name} is not exported")
+    return _Value(made, value.channels_first)
 
 
 def to_int8(content: bytes, images: NDArray[np.uint8]) -> bytes:
@@ -147,7 +185,7 @@ def to_int8(content: bytes, images: NDArray[np.uint8]) -> bytes:
             quantised,
             Images(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Gemm", "MaxPool", "Relu"],
+            op_types_to_quantize=["Add", "Conv", "Gemm", "MaxPool", "Relu"],
             per_channel=True,
             reduce_range=True,  # 7 bits of weights: with 8, sums overflow on processors without VNNI
             activation_type=QuantType.QUInt8,

@@ -6,6 +6,7 @@ memory, and no file ask for more memory than it has bytes for.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -19,9 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphline import paths
-from glyphline.data.splits import normalise
-from glyphline.errors import GlyphlineError, printable
-from glyphline.model.variant import choices
+from glyphline.errors import GlyphlineError, ModelError, printable
 
 if TYPE_CHECKING:
     import keras
@@ -32,28 +31,7 @@ _MOST_CONFIG_BYTES = 1 << 24  # Keras' largest networks need a hundredth of it
 _MOST_OUTPUTS = 1 << 21  # numbers that a layer may make of one image; `original` makes 984,064 of 128x128 pixels
 _MOST_LAYERS = 100  # a layer applied often counts as often; Keras builds 300 in most of a minute
 
-# What networks.build() makes models of, in lower case, by the module that Keras writes down.
-_PARTS: dict[str | None, tuple[str, ...]] = {
-    "keras": ("dtypepolicy", "sequential"),
-    "keras.src.models.functional": ("functional",),
-    "keras.initializers": (*(name.replace("_", "") for name in choices("initializer")), "ones", "zeros"),
-    "keras.layers": (
-        *("activation", "add", "batchnormalization", "conv2d", "dense", "dropout", "flatten"),
-        *("globalaveragepooling2d", "globalmaxpooling2d", "inputlayer", "maxpooling2d", "permute", "reshape"),
-        "zeropadding2d",
-    ),
-    "keras.losses": ("categoricalcrossentropy",),
-    "keras.optimizers": choices("optimizer"),
-    "keras.optimizers.schedules": ("cosinedecay",),
-    "keras.regularizers": ("l2",),
-    None: ("__keras_tensor__",),
-}
-_LAYERS = ("sequential", *_PARTS["keras.src.models.functional"], *_PARTS["keras.layers"])
 _SUM_TOLERANCE = 1e-3
-
-
-class ModelError(GlyphlineError):
-    """A file that is no network for these images."""
 
 
 def check_model(path: Path) -> None:
@@ -76,10 +54,11 @@ def check_model(path: Path) -> None:
                 raise zipfile.BadZipFile
             config = json.loads(archive.read("config.json"))
         unknown = next(_unknown_parts(config), None)
+        layered = {"sequential", "functional", *_known_parts()["keras.layers"]}
         layers = sum(
             max(1, len(part.get("inbound_nodes", ())))
             for part in _parts(config)
-            if str(part.get("class_name")).lower() in _LAYERS
+            if str(part.get("class_name")).lower() in layered
         )
     except PermissionError as error:
         raise ModelError(f"{path}: the file cannot be read ({error.strerror})") from None
@@ -156,6 +135,7 @@ def load(path: Path, image_shape: tuple[int, ...]) -> keras.Model:
 
 def apply(network: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Images as `probabilities` takes them to what the network makes of them, (n, classes) float32, in batches."""
+    from glyphline.data.splits import normalise
     from glyphline.model.training import evaluation_batch
 
     size = evaluation_batch(network.input_shape[1:])
@@ -185,6 +165,28 @@ def _check_extent(path: Path) -> None:
         raise ModelError(f"{path}: this network is larger than its file can hold; use a model that Glyphline trained")
 
 
+@functools.cache
+def _known_parts() -> dict[str | None, tuple[str, ...]]:
+    """What networks.build() makes models of, in lower case, by the module that Keras writes down."""
+    from glyphline.model.variant import choices
+
+    return {
+        "keras": ("dtypepolicy", "sequential"),
+        "keras.src.models.functional": ("functional",),
+        "keras.initializers": (*(name.replace("_", "") for name in choices("initializer")), "ones", "zeros"),
+        "keras.layers": (
+            *("activation", "add", "batchnormalization", "conv2d", "dense", "dropout", "flatten"),
+            *("globalaveragepooling2d", "globalmaxpooling2d", "inputlayer", "maxpooling2d", "permute", "reshape"),
+            "zeropadding2d",
+        ),
+        "keras.losses": ("categoricalcrossentropy",),
+        "keras.optimizers": choices("optimizer"),
+        "keras.optimizers.schedules": ("cosinedecay",),
+        "keras.regularizers": ("l2",),
+        None: ("__keras_tensor__",),
+    }
+
+
 def _parts(config: Any) -> Iterator[dict[str, Any]]:
     """Whatever in a model's configuration Keras would make an object of."""
     if isinstance(config, dict) and ("class_name" in config or "module" in config):
@@ -197,7 +199,7 @@ def _unknown_parts(config: Any) -> Iterator[str]:
     """What in a model's configuration Glyphline does not build, each in a sentence. Keras' safe mode comes on top."""
     for part in _parts(config):
         name, module = part.get("class_name"), part.get("module")
-        if any(module == place and str(name).lower() in names for place, names in _PARTS.items()):
+        if any(module == place and str(name).lower() in names for place, names in _known_parts().items()):
             continue
         what = printable(f"{name} of {module}"[:80])
         if name in ("Lambda", "__lambda__"):

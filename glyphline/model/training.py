@@ -80,7 +80,7 @@ def make_deterministic(seed: int, threads: int | None = None) -> None:
     threads: how many TensorFlow computes with, if it has not started yet; None for one a core.
     """
     # matplotlib and scikit-learn are a third of Keras' start, and unused.
-    with _quiet_start(), _missing("matplotlib", "sklearn"), _uncollected():
+    with quiet(), _missing("matplotlib", "sklearn"), _uncollected():
         import keras
         import tensorflow as tf
 
@@ -126,8 +126,8 @@ def _uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Drop what TensorFlow's C++ side prints while it starts: a page about GPUs that most machines do not have."""
+def quiet() -> Iterator[None]:
+    """Drop what is printed on the standard error meanwhile, TensorFlow's page about GPUs that are not there for one."""
     sys.stderr.flush()
     kept = os.dup(2)
     silence = os.open(os.devnull, os.O_WRONLY)

@@ -1,13 +1,14 @@
 """`glyphline predict`: a user's own pictures through one network, for people, for programs or as a picture.
 
-TensorFlow is imported only once the pictures are prepared, if any of them could be.
+Of an exported network, ONNX Runtime classifies them. TensorFlow is imported for a .keras file alone, once the pictures
+are prepared, if any of them could be.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from glyphline.data.records import Pictures
 from glyphline.errors import GlyphlineError, PictureError
 from glyphline.evaluation.numbers import percent
 from glyphline.model import inference
+from glyphline.predict import exported
 from glyphline.predict.prepare import Preparation, Prepared
 
 MOST_SHOWN = 24  # pictures in what --show draws
 THUMBNAIL_SIDE = 240  # pixels
+
+Classify = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], list[str]]]  # to probabilities and classes
 
 
 @dataclass
@@ -44,15 +48,17 @@ def predict(
 ) -> bool:
     """Classify each picture and print what it is; say on the standard error which could not be read, and why.
 
-    model: by default the trained network with the best validation accuracy. show: a PNG to write, of what the network
+    model: a .keras file, or a folder that `glyphline export` wrote; by default the trained network with the best
+    validation accuracy, from its export where that is up to date. show: a PNG to write, of what the network
     saw. Returns whether every picture was classified. Raises ModelError for a model that cannot be used, and
     GlyphlineError when `show` cannot be written.
     """
     if show is not None:
         _check_show(show, files)
-    model = model or inference.best_trained()
-    inference.check_model(model)
-    prepare = preparation(model)
+    if model is None:
+        trained = inference.best_trained()
+        model = exported.of_model(trained) or trained
+    prepare, classify = _exported(model) if model.is_dir() and model.suffix != ".keras" else _trained(model)
     results, ready, names = [], [], list[str]()
     for file in files:
         result = Classified(file)
@@ -68,8 +74,7 @@ def predict(
         result.thumbnail = thumbnail(picture, THUMBNAIL_SIDE) if show else None
         ready.append((result, result.prepared.image))
     if ready:
-        probabilities = inference.probabilities(model, np.stack([image for _, image in ready]))
-        names = class_names(model, probabilities.shape[1])
+        probabilities, names = classify(np.stack([image for _, image in ready]))
         for (result, _), row in zip(ready, probabilities, strict=True):
             result.probabilities = row
     if as_json:
@@ -81,6 +86,23 @@ def predict(
     if show is not None:
         _show(show, model, results, [_printable(name) for name in names])
     return all(result.error is None for result in results)
+
+
+def _exported(folder: Path) -> tuple[Preparation, Classify]:
+    """An exported network: how it wants pictures prepared, and what classifies them. Raises ModelError."""
+    description, _ = exported.read(folder)
+    return description.preparation, lambda images: (exported.load(folder).probabilities(images), description.classes)
+
+
+def _trained(model: Path) -> tuple[Preparation, Classify]:
+    """The same of a .keras file. Raises ModelError."""
+    inference.check_model(model)
+
+    def classify(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[str]]:
+        probabilities = inference.probabilities(model, images)
+        return probabilities, class_names(model, probabilities.shape[1])
+
+    return preparation(model), classify
 
 
 def _check_show(show: Path, files: Sequence[str]) -> None:

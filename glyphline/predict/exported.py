@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from glyphline.data.records import LARGEST_SIDE, MOST_CLASSES, SMALLEST_SIDE, Pictures, Text
-from glyphline.errors import printable
-from glyphline.model.inference import ModelError
+from glyphline.errors import ModelError, printable
 from glyphline.predict import graph
-from glyphline.predict.prepare import BOX_SIDE, CENTRE, Preparation
+from glyphline.predict.prepare import Preparation
 
 EXPORTS = Path("exports")
 DESCRIPTION = "network.json"
@@ -33,10 +32,10 @@ Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 class Centred(BaseModel, extra="forbid", strict=True, frozen=True):
     """Where a `centred` image has its glyph."""
 
-    box_side: int = Field(default=BOX_SIDE, description="of the square that the glyph is fitted into, pixels")
-    centre: int = Field(default=CENTRE, description="the pixel, from 0, that its centre of mass rounds to, both ways")
-    background: int = 0
-    ink: int = 255
+    box_side: int = Field(description="of the square that the glyph is fitted into, pixels")
+    centre: int = Field(description="the pixel, from 0, that its centre of mass rounds to, both ways")
+    background: int
+    ink: int
 
 
 class Description(BaseModel, extra="forbid", strict=True, frozen=True):
@@ -57,6 +56,16 @@ class Description(BaseModel, extra="forbid", strict=True, frozen=True):
     precision: Literal["float32", "int8"]
     network_digest: Digest = Field(description="of the network's file")
     digest: Digest = Field(description="of the .keras file that was exported")
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Of one image: (side, side), or (side, side, 3) in colour."""
+        return (self.side, self.side) if self.channels == 1 else (self.side, self.side, self.channels)
+
+    @property
+    def preparation(self) -> Preparation:
+        """How a picture becomes an image."""
+        return Preparation(self.side, self.channels, self.pictures)
 
 
 @dataclass(frozen=True)
@@ -86,15 +95,15 @@ class Exported:
     @property
     def preparation(self) -> Preparation:
         """How a picture becomes an image."""
-        return Preparation(self.description.side, self.description.channels, self.description.pictures)
+        return self.description.preparation
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, classes) float32, each row of sum 1, of (n, side, side) or (n, side, side, 3) uint8, 0-255.
 
         Raises ValueError for another dtype or shape, and ModelError when the network gives no probabilities.
         """
-        if images.dtype != np.uint8 or images.shape[1:] != _image_shape(self.description):
-            expected = ("n", *_image_shape(self.description))
+        if images.dtype != np.uint8 or images.shape[1:] != self.description.image_shape:
+            expected = ("n", *self.description.image_shape)
             raise ValueError(f"expected {expected} uint8, got {images.shape} {images.dtype}")
         parts = [np.zeros((0, len(self.classes)), np.float32)]
         for start in range(0, len(images), self._batch):
@@ -122,9 +131,22 @@ def load(folder: Path, threads: int = 1) -> Exported:
     if description.format != "onnx":
         raise ModelError(f"{folder}: this network is exported for LiteRT; export it for here with --format onnx")
     try:
-        widest = graph.widest(content, int(np.prod(_image_shape(description))))
+        widest = graph.widest(content, description.image_shape)
     except ValueError as error:
         raise ModelError(f"{folder / FILES['onnx']}: {error}; {_again(description)}") from None
+    try:
+        started = session(content, threads)
+    except Exception as error:
+        raise ModelError(
+            f"{folder / FILES['onnx']}: ONNX Runtime cannot load this network ({_reason(error)}); {_again(description)}"
+        ) from None
+    exported = Exported(folder, description, started, max(1, min(_MOST_AT_ONCE, _AT_ONCE // widest)))
+    exported.probabilities(np.zeros((1, *description.image_shape), np.uint8))
+    return exported
+
+
+def session(content: bytes, threads: int = 1) -> Any:
+    """ONNX Runtime's session of a network, on the processor."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -133,15 +155,7 @@ def load(folder: Path, threads: int = 1) -> Exported:
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # what it says of a broken network, our sentence says too
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to others meanwhile
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(
-            f"{folder / FILES['onnx']}: ONNX Runtime cannot load this network ({_reason(error)}); {_again(description)}"
-        ) from None
-    exported = Exported(folder, description, session, max(1, min(_MOST_AT_ONCE, _AT_ONCE // widest)))
-    exported.probabilities(np.zeros((1, *_image_shape(description)), np.uint8))
-    return exported
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def read(folder: Path) -> tuple[Description, bytes]:
@@ -174,11 +188,12 @@ def digest(content: bytes) -> str:
 
 
 def of_model(model: Path) -> Path | None:
-    """The folder of EXPORTS that holds the network of this .keras file, or None where none or another one does."""
+    """The folder of EXPORTS that holds the network of this .keras file in float32, or None where it holds another."""
     folder = EXPORTS / model.stem
     try:
         description = Description.model_validate_json(_read(folder / DESCRIPTION, MOST_DESCRIPTION_BYTES))
-        return folder if description.format == "onnx" and description.digest == digest(model.read_bytes()) else None
+        same = (description.format, description.precision) == ("onnx", "float32")
+        return folder if same and description.digest == digest(model.read_bytes()) else None
     except (ModelError, ValidationError, OSError):
         return None
 
@@ -186,10 +201,6 @@ def of_model(model: Path) -> Path | None:
 def folders() -> list[Path]:
     """Those of EXPORTS that hold an exported network, by name."""
     return sorted(path.parent for path in EXPORTS.glob(f"[!.]*/{DESCRIPTION}"))
-
-
-def _image_shape(description: Description) -> tuple[int, ...]:
-    return (description.side, description.side, 3)[: 2 if description.channels == 1 else 3]
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -1,44 +1,27 @@
 """An ONNX file looked at before ONNX Runtime sees it: nothing in it but the operators that `glyphline export` writes.
 
 ONNX Runtime reads other files for a network, allocates what a network asks for, and knows hundreds of operators. Those
-here read nothing, and make no more of an image than their weights, which are in the file, let them.
+here read nothing, and the shape of what each makes is worked out beforehand.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 INPUT, OUTPUT = "images", "probabilities"
-MOST_OUTPUTS = 1 << 22  # numbers that an operator may make of one image: twice what a network of Keras' may
+MOST_OUTPUTS = 1 << 21  # numbers that an operator may make of one image, as of a .keras file
 
-# The attributes that each operator may have. None of them pads, widens or repeats.
-_OPERATORS = {
-    "Cast": {"to"},
-    "Conv": set[str](),
-    "DequantizeLinear": {"axis"},
-    "Div": set[str](),
-    "Elu": {"alpha"},
-    "Flatten": {"axis"},
-    "Gelu": {"approximate"},
-    "Gemm": set[str](),
-    "MaxPool": {"kernel_shape", "strides"},
-    "Mul": set[str](),
-    "QuantizeLinear": {"axis"},
-    "Relu": set[str](),
-    "Reshape": set[str](),
-    "Sigmoid": set[str](),
-    "Softmax": {"axis"},
-    "Tanh": set[str](),
-    "Transpose": {"perm"},
-}
+Shape = tuple[int, ...]  # of what is made of one image; of a weight
 _BYTES = {TensorProto.FLOAT: 4, TensorProto.INT32: 4, TensorProto.INT64: 8, TensorProto.INT8: 1, TensorProto.UINT8: 1}
-_NUMBERS = (AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.INTS, AttributeProto.STRING)
 
 
-def widest(content: bytes, pixels: int) -> int:
-    """How many numbers any operator of the network makes of an image of so many pixels, at most.
+def widest(content: bytes, image: Shape) -> int:
+    """How many numbers any operator of the network makes of an image of this shape, at most.
 
     Raises ValueError, with what is wrong, for a file that `glyphline export` does not write.
     """
@@ -51,55 +34,165 @@ def widest(content: bytes, pixels: int) -> int:
         raise ValueError("it brings operators of its own")
     if [each.name for each in graph.input] != [INPUT] or [each.name for each in graph.output] != [OUTPUT]:
         raise ValueError(f"it does not make {OUTPUT} of {INPUT}")
-    sizes = {INPUT: pixels}  # numbers that one image makes
     weights = _weights(graph)
+    shapes = {INPUT: image}
     for node in graph.node:
-        if node.domain or node.op_type not in _OPERATORS or len(node.output) != 1 or node.overload:
+        if node.domain or node.overload or node.op_type not in OPERATORS or len(node.output) != 1:
             raise ValueError("it has an operator that is not read")
-        if any(each.type not in _NUMBERS or each.name not in _OPERATORS[node.op_type] for each in node.attribute):
+        known, shape_of = OPERATORS[node.op_type]
+        attributes = {each.name: _value(each) for each in node.attribute}
+        if not attributes.keys() <= known or any(each is None for each in attributes.values()):
             raise ValueError(f"its {node.op_type} has an attribute that is not read")
-        shapes = [weights[name] for name in node.input if name in weights]
-        given = {sizes[name] for name in node.input if name in sizes}
-        if len(node.input) != len(shapes) + sum(name in sizes for name in node.input) or len(given) > 1:
+        given = [shapes[name] for name in node.input if name in shapes]
+        fixed = [weights[name] for name in node.input if name in weights]
+        if len(given) + len(fixed) != len(node.input):
             raise ValueError(f"its {node.op_type} has inputs that are not read")
-        if given:
-            size = _size(node.op_type, given.pop(), shapes)
-            if size > MOST_OUTPUTS:
-                raise ValueError(f"it makes more than {MOST_OUTPUTS:,} numbers of one image, the most that are read")
-            sizes[node.output[0]] = size
-        elif node.op_type == "DequantizeLinear":  # of weights
-            weights[node.output[0]] = shapes[0]
-        else:
-            raise ValueError(f"its {node.op_type} reads no image")
-    return max(sizes.values())
+        if node.op_type == "DequantizeLinear" and not given and fixed:
+            weights[node.output[0]] = fixed[0]
+            continue
+        try:
+            shape = shape_of(given, fixed, attributes)
+        except (ValueError, TypeError, LookupError, ArithmeticError):
+            raise ValueError(f"its {node.op_type} does not fit what goes into it") from None
+        if min(shape, default=1) < 1 or math.prod(shape) > MOST_OUTPUTS:
+            raise ValueError(
+                f"it makes more than {MOST_OUTPUTS:,} numbers of one image, the most that are read, or none"
+            )
+        shapes[node.output[0]] = shape
+    return max(map(math.prod, shapes.values()))
 
 
-def _weights(graph: GraphProto) -> dict[str, tuple[int, ...]]:
-    """The shape of each weight, all of whose bytes are in the file."""
-    shapes = {}
+def _weights(graph: GraphProto) -> dict[str, TensorProto]:
+    """The weights by name, of each of which every byte is in the file."""
     if graph.sparse_initializer:
         raise ValueError("its weights are sparse")
     for weight in graph.initializer:
-        shape = tuple(weight.dims)
         size = _BYTES.get(weight.data_type)
         if weight.external_data or weight.data_location != TensorProto.DEFAULT:
             raise ValueError("its weights lie in another file")
-        if size is None or min(shape, default=0) < 0 or math.prod(shape) * size != len(weight.raw_data):
+        if size is None or min(weight.dims, default=0) < 0 or math.prod(weight.dims) * size != len(weight.raw_data):
             raise ValueError("a weight has another size than its shape says")
-        shapes[weight.name] = shape
-    return shapes
+    return {weight.name: weight for weight in graph.initializer}
 
 
-def _size(operator: str, size: int, shapes: list[tuple[int, ...]]) -> int:
-    """How many numbers an operator makes of `size`, at most. shapes: of its weights."""
-    if operator in ("Conv", "Gemm"):
-        dimensions = 4 if operator == "Conv" else 2
-        if not shapes or len(shapes[0]) != dimensions or 0 in shapes[0]:
-            raise ValueError(f"its {operator} has no weights")
-        if operator == "Gemm":
-            return shapes[0][1]
-        filters, channels = shapes[0][:2]
-        return size // channels * filters
-    if operator in ("Div", "Mul") and any(shapes):
-        raise ValueError(f"its {operator} repeats numbers")
-    return size
+def _value(attribute: AttributeProto) -> Any:
+    """What an attribute says; None for a graph, a tensor, or another of those that none here has."""
+    match attribute.type:
+        case AttributeProto.FLOAT:
+            return attribute.f
+        case AttributeProto.INT:
+            return attribute.i
+        case AttributeProto.INTS:
+            return list(attribute.ints)
+        case AttributeProto.STRING:
+            return attribute.s
+
+
+def _integers(weight: TensorProto) -> list[int]:
+    if weight.data_type != TensorProto.INT64:
+        raise ValueError
+    return [int(value) for value in np.frombuffer(weight.raw_data, np.int64)]
+
+
+# The shape of what an operator makes, of the shapes of what it is given, its weights and its attributes. Each raises an
+# error where they do not go together.
+Given = list[Shape]
+Fixed = list[TensorProto]
+Attributes = dict[str, Any]
+
+
+def _same(given: Given, fixed: Fixed, _: Attributes) -> Shape:
+    (shape,) = set(given)
+    if any(each.dims for each in fixed):  # more than one number would be repeated
+        raise ValueError
+    return shape
+
+
+def _cast(given: Given, fixed: Fixed, _: Attributes) -> Shape:
+    (shape,), () = given, fixed
+    return shape
+
+
+def _reshaped(given: Given, fixed: Fixed, _: Attributes) -> Shape:
+    (shape,), (target,) = given, fixed
+    same, *sides = _integers(target)
+    if same != 0 or min(sides) < 1 or math.prod(sides) != math.prod(shape):
+        raise ValueError
+    return tuple(sides)
+
+
+def _transposed(given: Given, fixed: Fixed, attributes: Attributes) -> Shape:
+    (shape,), () = given, fixed
+    if attributes["perm"][0] != 0 or sorted(attributes["perm"]) != list(range(len(shape) + 1)):
+        raise ValueError
+    return tuple(shape[axis - 1] for axis in attributes["perm"][1:])
+
+
+def _flattened(given: Given, fixed: Fixed, attributes: Attributes) -> Shape:
+    (shape,), () = given, fixed
+    if attributes.get("axis", 1) != 1:
+        raise ValueError
+    return (math.prod(shape),)
+
+
+def _padded(given: Given, fixed: Fixed, _: Attributes) -> Shape:
+    (shape,), (pads,) = given, fixed
+    before, after = np.array(_integers(pads)).reshape(2, len(shape) + 1)
+    if min(*before, *after) < 0 or before[0] or after[0]:
+        raise ValueError
+    return tuple(int(side + more) for side, more in zip(shape, (before + after)[1:], strict=True))
+
+
+def _convolved(given: Given, fixed: Fixed, attributes: Attributes) -> Shape:
+    ((channels, *sides),), (kernel, _) = given, fixed
+    filters, of_channels, *kernel_sides = kernel.dims
+    before, after = np.array(attributes.get("pads", [0] * 4)).reshape(2, 2)
+    if of_channels != channels or min(*before, *after) < 0:
+        raise ValueError
+    lost = [side - 1 - int(more) for side, more in zip(kernel_sides, before + after, strict=True)]
+    return (filters, *(side - less for side, less in zip(sides, lost, strict=True)))
+
+
+def _pooled(given: Given, fixed: Fixed, attributes: Attributes) -> Shape:
+    ((channels, *sides),), () = given, fixed
+    windows = zip(sides, attributes["kernel_shape"], attributes["strides"], strict=True)
+    return (channels, *((side - window) // stride + 1 for side, window, stride in windows))
+
+
+def _pooled_whole(given: Given, fixed: Fixed, _: Attributes) -> Shape:
+    ((channels, *_sides),), () = given, fixed
+    return (channels, 1, 1)
+
+
+def _multiplied(given: Given, fixed: Fixed, _: Attributes) -> Shape:
+    ((inputs,),), (kernel, _) = given, fixed
+    of_inputs, outputs = kernel.dims
+    if of_inputs != inputs:
+        raise ValueError
+    return (outputs,)
+
+
+# The operators that are read: the attributes that each may have, and its shape.
+OPERATORS: dict[str, tuple[set[str], Callable[[Given, Fixed, Attributes], Shape]]] = {
+    "Add": (set(), _same),
+    "Cast": ({"to"}, _cast),
+    "Conv": ({"pads"}, _convolved),
+    "DequantizeLinear": ({"axis"}, _same),
+    "Div": (set(), _same),
+    "Elu": (set(), _same),
+    "Flatten": ({"axis"}, _flattened),
+    "Gelu": ({"approximate"}, _same),
+    "Gemm": (set(), _multiplied),
+    "GlobalAveragePool": (set(), _pooled_whole),
+    "GlobalMaxPool": (set(), _pooled_whole),
+    "MaxPool": ({"kernel_shape", "strides"}, _pooled),
+    "Mul": (set(), _same),
+    "Pad": (set(), _padded),
+    "QuantizeLinear": ({"axis"}, _same),
+    "Relu": (set(), _same),
+    "Reshape": (set(), _reshaped),
+    "Sigmoid": (set(), _same),
+    "Softmax": ({"axis"}, _same),
+    "Tanh": (set(), _same),
+    "Transpose": ({"perm"}, _transposed),
+}

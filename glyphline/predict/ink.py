@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from glyphline.data.pixels import Floats, Mask, border, deviation, resized, within
 from glyphline.errors import PictureError
@@ -28,6 +30,31 @@ MOST_NOISE = 0.1  # of the contrast, before the picture is smoothed
 UNIT_BLUR = 0.28  # 1 / (2 sqrt(pi)): the Gaussian, in pixels, that leaves white noise as it is
 ALONG_EDGE = 0.6  # of an edge of the picture: a stroke that runs off it, or ends at it, takes less
 GLYPH_SHARE = 0.2  # of the largest part, for one that may be the glyph instead
+
+
+@functools.cache
+def ndimage() -> Any:
+    """scipy.ndimage, imported without what its import brings along and it has no use for: less than half of the time.
+
+    That comes when somebody asks for it after all.
+    """
+
+    class Later(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(importlib.import_module(self.__name__), name)
+
+    import scipy
+
+    unused = [(np, "f2py"), (np, "testing"), (scipy, "special")]
+    unused = [(package, name) for package, name in unused if name not in vars(package)]
+    for package, name in unused:
+        setattr(package, name, Later(f"{package.__name__}.{name}"))
+    try:
+        return importlib.import_module("scipy.ndimage")
+    finally:
+        for package, name in unused:
+            if isinstance(vars(package)[name], Later):
+                delattr(package, name)
 
 
 def find_ink(colours: Floats) -> tuple[Floats, bool]:
@@ -59,7 +86,7 @@ def find_ink(colours: Floats) -> tuple[Floats, bool]:
     noise = _noise(ink)
     if noise > MOST_NOISE:
         blur = min(noise / MOST_NOISE * UNIT_BLUR, max(height, width) / 80)
-        ink = ndimage.gaussian_filter(ink, blur)
+        ink = ndimage().gaussian_filter(ink, blur)
     return np.asarray(ink, np.float32), best.ink_is_darker
 
 
@@ -110,7 +137,7 @@ def _separate(differences: Floats) -> Separation:
 
 def _noise(values: NDArray[np.floating[Any]]) -> float:
     """The standard deviation of what changes from one pixel to the next; of a drawing only the outlines do."""
-    return deviation(values - ndimage.uniform_filter(values, 3))
+    return deviation(values - ndimage().uniform_filter(values, 3))
 
 
 def _otsu(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -158,7 +185,7 @@ def _unevenly_lit_paper(overview: Floats) -> Floats:
 def _shadowed_paper(overview: Floats) -> Floats:
     """The median colour of the surroundings, which follows the edge of a shadow but no stroke of a pen."""
     side = max(3, max(overview.shape[:2]) // 3)
-    return np.asarray(ndimage.median_filter(overview, size=(side, side, 1), mode="reflect"), np.float32)
+    return np.asarray(ndimage().median_filter(overview, size=(side, side, 1), mode="reflect"), np.float32)
 
 
 def parts_of(faint: Mask, strong: Mask) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
@@ -166,7 +193,7 @@ def parts_of(faint: Mask, strong: Mask) -> tuple[NDArray[np.int32], NDArray[np.f
 
     What lies along most of an edge of the picture is a table or a shadow, and weighs nothing unless it is all there is.
     """
-    parts, count = ndimage.label(faint, structure=np.ones((3, 3)))
+    parts, count = ndimage().label(faint, structure=np.ones((3, 3)))
     weights = np.bincount(parts[strong & faint], minlength=count + 1).astype(np.float64)
     edges = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
     along = np.max([np.bincount(edge, minlength=count + 1) / edge.size for edge in edges], axis=0)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from glyphline.data import fit
 from glyphline.data.pictures import Picture
 from glyphline.data.pixels import Floats, Mask, deviation, resized, within
 from glyphline.data.records import Pictures
 from glyphline.errors import PictureError
-from glyphline.predict.ink import find_ink, parts_of
+from glyphline.predict.ink import find_ink, ndimage, parts_of
 
 SIDE = 28  # of MNIST's images, pixels
 BOX_SIDE = 20  # the square that MNIST's digits are fitted into, pixels
@@ -84,7 +83,7 @@ def prepare(colours: Floats) -> Prepared:
         raise PictureError("what is drawn in it is too small to be read; cut the picture to the glyph")
 
     # The soft edges of the strokes are ink too, and what lies further off is not.
-    soft = ndimage.binary_dilation(glyph, iterations=max(1, round(side * SOFT_EDGE)))
+    soft = ndimage().binary_dilation(glyph, iterations=max(1, round(side * SOFT_EDGE)))
     drawn = np.where(soft, ink.clip(0, None), 0).astype(np.float32)[top:bottom, left:right]
     pixel = side / BOX_SIDE  # of the image to come, in those of the picture
     stroke = _stroke_width(glyph, pixel)
@@ -105,7 +104,7 @@ def _is_prepared(levels: NDArray[np.uint8]) -> bool:
         return False
     rows, columns = (np.flatnonzero(levels.any(axis=axis)) for axis in (1, 0))
     longest = max(np.ptp(rows), np.ptp(columns)) + 1
-    centre = ndimage.center_of_mass(levels)
+    centre = ndimage().center_of_mass(levels)
     return longest in (BOX_SIDE - 1, BOX_SIDE) and all(round(middle) == CENTRE for middle in centre)
 
 
@@ -135,7 +134,7 @@ def centred(small: Floats) -> NDArray[np.uint8]:
     image = np.zeros((SIDE, SIDE), np.float32)
     place = tuple(
         slice(start := int(np.clip(round(CENTRE - middle), 0, SIDE - length)), start + length)
-        for middle, length in zip(ndimage.center_of_mass(small), small.shape, strict=True)
+        for middle, length in zip(ndimage().center_of_mass(small), small.shape, strict=True)
     )
     image[place] = small
     return np.rint(image * 255).astype(np.uint8)
@@ -146,10 +145,10 @@ def _stroke_width(glyph: Mask, pixel: float) -> float:
 
     On average, a point of a bar is a quarter of the bar's width from its edge.
     """
-    smooth = ndimage.gaussian_filter(glyph.astype(np.float32), pixel / 3) > 0.5
+    smooth = ndimage().gaussian_filter(glyph.astype(np.float32), pixel / 3) > 0.5
     widths = [0.0]
     for mask in (glyph, smooth):
-        distances = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        distances = ndimage().distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
         if mask.any():
             widths.append(4 * float(distances[mask].mean() - 0.5))  # from the pixel's edge, not from its middle
     return max(widths)
@@ -158,5 +157,5 @@ def _stroke_width(glyph: Mask, pixel: float) -> float:
 def _thickened(drawn: Floats, glyph: Mask, by: float) -> Floats:
     """The ink, cut to the glyph, with its strokes wider by so many pixels on each side, as is the whole."""
     margin = int(np.ceil(by))
-    distances = ndimage.distance_transform_edt(~np.pad(glyph, margin))
+    distances = ndimage().distance_transform_edt(~np.pad(glyph, margin))
     return np.asarray(np.maximum(np.pad(drawn, margin), (by + 0.5 - distances).clip(0, 1)), np.float32)

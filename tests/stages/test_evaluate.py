@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glyphline.errors import ModelError
 from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import METRICS
 from glyphline.model import inference, networks, training
@@ -143,7 +144,7 @@ def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
 
 def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(trained: Path) -> None:
     (trained / "models/thin.keras").unlink()
-    with pytest.raises(inference.ModelError, match=r"^models/thin\.keras: .* train it with: dvc repro train@thin$"):
+    with pytest.raises(ModelError, match=r"^models/thin\.keras: .* train it with: dvc repro train@thin$"):
         evaluate.main()
     assert not (trained / "metrics/test.json").exists()
 
@@ -151,7 +152,7 @@ def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(tra
 def test_the_winner_of_the_search_is_judged_last_like_any_other(trained: Path, write_params: Write) -> None:
     search = {"trials": 1, "fixed": {"epochs": 1}, "space": {"dense": {"choices": [[4]]}}}
     write_params(variants={"wide": VARIANTS["wide"]}, search=search)
-    with pytest.raises(inference.ModelError, match=r"^models/tuned\.keras: .* train it with: dvc repro train_tuned$"):
+    with pytest.raises(ModelError, match=r"^models/tuned\.keras: .* train it with: dvc repro train_tuned$"):
         evaluate.main()
     shutil.copy("models/thin.keras", "models/tuned.keras")
     evaluate.main()
