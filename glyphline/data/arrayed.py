@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from glyphline.data.examples import Example, Range, class_name, split_of, to_levels
 from glyphline.data.formats import decompressed
-from glyphline.data.tree import BOMB_BYTES, BOMB_TIMES
+from glyphline.data.tree import BOMB_BYTES, BOMB_TIMES, damage_said
 from glyphline.errors import FormatError, printable, quoted
 
 Array = NDArray[Any]
@@ -63,11 +62,12 @@ class ArraySource:
 
 def read_arrays(path: Path, kind: str) -> dict[str, Array]:
     """The arrays in a file by their names, "" for the one of a file that names none. Raises FormatError."""
-    read = {"npz": _read_npz, "npy": _read_npy, "idx": _read_idx, "mat": _read_mat}[kind]
-    try:
-        return read(path)
-    except MemoryError:
-        raise FormatError(f"{path}: there is not enough memory for its arrays") from None
+    read = {"npz": _read_numpy, "npy": _read_numpy, "idx": _read_idx, "mat": _read_mat}[kind]
+    with damage_said(path, "the file is damaged or cut short"):
+        arrays = read(path)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise FormatError(f"{path}: a member of it is no array")
+        return arrays
 
 
 def parts_of(arrays: Mapping[str, tuple[Path, str, Array]], split: str) -> list[Part]:
@@ -172,60 +172,36 @@ def _kind(name: str, array: Array) -> str:
     return "other"
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
+def _read_numpy(path: Path) -> dict[str, Array]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                _check_size(f"{path}: {printable(member.filename)}", member.file_size, member.compress_size)
-        with warnings.catch_warnings(), np.load(path, allow_pickle=False) as arrays:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd headers, which are read or refused all the same
-            found = {name: arrays[name] for name in arrays.files}
-        if not all(isinstance(array, np.ndarray) for array in found.values()):
-            raise ValueError("a member of it is no array")
-        return found
+            loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": loaded}
+            with loaded:
+                for member in loaded.zip.infolist():
+                    _check_size(f"{path}: {printable(member.filename)}", member.file_size, member.compress_size)
+                return {name: loaded[name] for name in loaded.files}
     except ValueError as error:
-        if "Object arrays" in str(error) or "pickle" in str(error):
+        if re.search("object|pickle", str(error), re.IGNORECASE):
             raise FormatError(
                 f"{path}: an array of Python objects in it can run code and is not read; save plain numbers"
             ) from None
-        raise FormatError(f"{path}: this is not an npz file of arrays ({' '.join(str(error).split())[:120]})") from None
-    except FormatError:
         raise
-    except Exception as error:  # damaged bytes lead zipfile and NumPy to a dozen kinds
-        raise FormatError(f"{path}: the file is damaged or cut short ({' '.join(str(error).split())[:120]})") from None
-
-
-def _read_npy(path: Path) -> dict[str, Array]:
-    try:
-        return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-    except ValueError as error:
-        if "bject" in str(error) or "pickle" in str(error):
-            raise FormatError(
-                f"{path}: an array of Python objects can run code and is not read; save plain numbers"
-            ) from None
-        raise FormatError(f"{path}: the file is damaged or cut short ({' '.join(str(error).split())[:120]})") from None
-    except Exception as error:  # a damaged header leads NumPy's parser anywhere
-        raise FormatError(f"{path}: the file is damaged or cut short ({' '.join(str(error).split())[:120]})") from None
 
 
 def _read_idx(path: Path) -> dict[str, Array]:
-    try:
-        with decompressed(path) as stream:
-            header = stream.read(4)
-            rank = header[3]
-            dimensions = struct.unpack(f">{rank}I", stream.read(4 * rank))
-            dtype = np.dtype(_IDX_TYPES[header[2]])
-            size = math.prod(dimensions) * dtype.itemsize
-            _check_size(str(path), size, path.stat().st_size)
-            content = stream.read(size)
-            if len(content) != size or stream.read(1):
-                raise FormatError(f"{path}: an IDX file of {quoted(dimensions)} values has not as many bytes")
-    except FormatError:
-        raise
-    except Exception as error:  # gzip, zlib and struct, each in its way
-        raise FormatError(
-            f"{path}: the IDX file is damaged or cut short ({' '.join(str(error).split())[:120]})"
-        ) from None
+    with decompressed(path) as stream:
+        header = stream.read(4)
+        rank = header[3]
+        dimensions = struct.unpack(f">{rank}I", stream.read(4 * rank))
+        dtype = np.dtype(_IDX_TYPES[header[2]])
+        size = math.prod(dimensions) * dtype.itemsize
+        _check_size(str(path), size, path.stat().st_size)
+        content = stream.read(size)
+        if len(content) != size or stream.read(1):
+            raise FormatError(f"{path}: an IDX file of {quoted(dimensions)} values has not as many bytes")
     array = np.frombuffer(content, dtype).reshape(dimensions)
     return {"": array if dtype.itemsize == 1 else array.astype(dtype.newbyteorder("="))}
 
@@ -236,7 +212,7 @@ def _read_mat(path: Path) -> dict[str, Array]:
         command = [sys.executable, "-m", "glyphline.data.mat", str(path.absolute()), str(arrays)]
         if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
             raise FormatError(f"{path}: the MATLAB file is damaged, cut short, or larger than is read")
-        return _read_npz(arrays)
+        return _read_numpy(arrays)
 
 
 def _check_size(where: str, size: int, packed: int) -> None:

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from glyphline.data.tree import HEAD_BYTES, is_damage
+from glyphline.data.tree import HEAD_BYTES, damage_said
 from glyphline.errors import FormatError
 
 Kind = Literal["zip", "tar", "npz", "npy", "idx", "parquet", "mat", "table", "picture", "other"]
@@ -34,13 +34,8 @@ def kind_of(path: Path) -> Kind:
         head = file.read(HEAD_BYTES)
     kind = kind_of_head(head)
     if kind == "zip":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except Exception as error:  # damaged bytes lead zipfile to a dozen kinds
-            if not is_damage(error):
-                raise
-            raise FormatError(f"{path}: the archive is damaged or cut short ({error})") from None
+        with damage_said(path, "the archive is damaged or cut short"), zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
         if names and all(name.endswith(".npy") for name in names):
             return "npz"
     if kind == "other":

@@ -21,10 +21,11 @@ from glyphline.data.examples import Example, Range, class_name, split_of, to_lev
 from glyphline.data.files import open_text
 from glyphline.data.fit import as_levels
 from glyphline.data.pictures import decode_picture
-from glyphline.data.tree import is_damage
+from glyphline.data.tree import damage_said
 from glyphline.errors import FormatError, PictureError, printable, quoted
 
 CHUNK = 5_000  # rows read at a time
+NO_TABLE = "this is not a table in UTF-8 text"
 LONGEST_LINE = 1 << 22  # characters: a row of 128x128 pixels in three channels has 200,000
 LABEL_NAMES = (
     "label",
@@ -83,24 +84,18 @@ class PixelTable:
 
 def head_of(path: Path, most: int = 200) -> tuple[str, list[list[str]]]:
     """The delimiter of a table, and its first rows. Raises FormatError where it is none."""
-    rows: list[list[str]] = []
-    try:
+    with damage_said(path, NO_TABLE):
+        lines = []
         with open_text(path) as stream:
-            lines = []
             for _ in range(most):
                 line = stream.readline(LONGEST_LINE)
                 if len(line) >= LONGEST_LINE:
                     raise FormatError(f"{path}: a line of it has more than {LONGEST_LINE:,} characters; is it a table?")
                 if line.strip():
                     lines.append(line)
-        if lines:
-            delimiter = max(",\t; ", key=lines[0].count)
-            csv.field_size_limit(LONGEST_LINE)
-            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise FormatError(f"{path}: this is not a table in UTF-8 text ({' '.join(str(error).split())[:120]})") from None
+        delimiter = max(",\t; ", key="".join(lines[:1]).count)
+        csv.field_size_limit(LONGEST_LINE)
+        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
     if not rows:
         raise FormatError(f"{path}: the file is empty")
     return delimiter, rows
@@ -171,17 +166,14 @@ def read_labels(path: Path) -> list[str]:
 def all_rows(path: Path, delimiter: str) -> Iterator[list[str]]:
     """Every row of a table. Raises FormatError for rows of different lengths."""
     columns = None
-    with open_text(path) as stream:
-        try:
-            for number, row in enumerate(csv.reader(stream, delimiter=delimiter, skipinitialspace=True), 1):
-                if not row:
-                    continue
-                columns = columns or len(row)
-                if len(row) != columns:
-                    raise FormatError(f"{path}: row {number} has {len(row):,} cells, and the first has {columns:,}")
-                yield row
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise FormatError(f"{path}: this is not a table in UTF-8 text ({error})") from None
+    with damage_said(path, NO_TABLE), open_text(path) as stream:
+        for number, row in enumerate(csv.reader(stream, delimiter=delimiter, skipinitialspace=True), 1):
+            if not row:
+                continue
+            columns = columns or len(row)
+            if len(row) != columns:
+                raise FormatError(f"{path}: row {number} has {len(row):,} cells, and the first has {columns:,}")
+            yield row
 
 
 def file_table(path: Path, files: set[str]) -> dict[str, tuple[str, str | None]] | None:
@@ -228,56 +220,50 @@ def _chunks(path: Path, layout: Layout) -> Iterator[tuple[list[str] | None, NDAr
 
     pixels = [column for column in range(layout.columns) if column != layout.label and column not in layout.skipped]
     first = 1 if layout.names is None else 2
-    try:
-        with open_text(path) as stream, warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            chunks = pd.read_csv(
-                stream,
-                sep=layout.delimiter,
-                header=None,
-                skiprows=0 if layout.names is None else 1,
-                dtype={} if layout.label is None else {layout.label: "str"},
-                chunksize=CHUNK,
-                na_filter=False,
-                low_memory=False,
-                skipinitialspace=True,
-            )
-            for chunk in chunks:
-                if len(chunk.columns) != layout.columns:
-                    raise FormatError(
-                        f"{path}: row {chunk.index[0] + first} has {len(chunk.columns):,} cells, and the first row "
-                        f"{layout.columns:,}"
-                    )
-                table = chunk[pixels]
-                wrong = [column for column in pixels if table[column].dtype.kind not in "iuf"]
-                if wrong:
-                    cells = table[wrong].map(lambda cell: not _is_level(str(cell))).to_numpy()
-                    row = int(cells.any(axis=1).argmax())
-                    column = wrong[int(cells[row].argmax())]
-                    raise FormatError(
-                        f"{path}: row {chunk.index[row] + first}, column {column + 1}: expected a number for a pixel, "
-                        f"but it is {quoted(str(table[column].iloc[row]))}"
-                    )
-                numbers = table.to_numpy()
-                finite = np.isfinite(numbers) & (numbers >= 0)
-                if not finite.all():
-                    row, place = (int(each) for each in np.argwhere(~finite)[0])
-                    raise FormatError(
-                        f"{path}: row {chunk.index[row] + first}, column {pixels[place] + 1}: expected a number "
-                        f"from 0 up for a pixel, but it is {numbers[row, place]}"
-                    )
-                labels = None
-                if layout.label is not None:
-                    labels = [class_name(label) for label in chunk[layout.label]]
-                    if "" in labels:
-                        raise FormatError(f"{path}: row {chunk.index[labels.index('')] + first}: the label is missing")
-                yield labels, numbers
-    except (UnicodeDecodeError, EOFError, OverflowError, csv.Error) as error:
-        raise FormatError(f"{path}: this is not a table in UTF-8 text ({' '.join(str(error).split())[:120]})") from None
-    except ValueError as error:  # pandas' own, ParserError among them
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: its rows are not all alike ({' '.join(str(error).split())[:120]})") from None
+    differ = "its rows are not all alike, or not UTF-8 text"
+    with damage_said(path, differ), open_text(path) as stream, warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        chunks = pd.read_csv(
+            stream,
+            sep=layout.delimiter,
+            header=None,
+            skiprows=0 if layout.names is None else 1,
+            dtype={} if layout.label is None else {layout.label: "str"},
+            chunksize=CHUNK,
+            na_filter=False,
+            low_memory=False,
+            skipinitialspace=True,
+        )
+        for chunk in chunks:
+            if len(chunk.columns) != layout.columns:
+                raise FormatError(
+                    f"{path}: row {chunk.index[0] + first} has {len(chunk.columns):,} cells, and the first row "
+                    f"{layout.columns:,}"
+                )
+            table = chunk[pixels]
+            wrong = [column for column in pixels if table[column].dtype.kind not in "iuf"]
+            if wrong:
+                cells = table[wrong].map(lambda cell: not _is_level(str(cell))).to_numpy()
+                row = int(cells.any(axis=1).argmax())
+                column = wrong[int(cells[row].argmax())]
+                raise FormatError(
+                    f"{path}: row {chunk.index[row] + first}, column {column + 1}: expected a number for a pixel, "
+                    f"but it is {quoted(str(table[column].iloc[row]))}"
+                )
+            numbers = table.to_numpy()
+            finite = np.isfinite(numbers) & (numbers >= 0)
+            if not finite.all():
+                row, place = (int(each) for each in np.argwhere(~finite)[0])
+                raise FormatError(
+                    f"{path}: row {chunk.index[row] + first}, column {pixels[place] + 1}: expected a number "
+                    f"from 0 up for a pixel, but it is {numbers[row, place]}"
+                )
+            labels = None
+            if layout.label is not None:
+                labels = [class_name(label) for label in chunk[layout.label]]
+                if "" in labels:
+                    raise FormatError(f"{path}: row {chunk.index[labels.index('')] + first}: the label is missing")
+            yield labels, numbers
 
 
 def _unnamed_label(path: Path, body: list[list[str]], candidates: list[int]) -> int:
@@ -336,25 +322,19 @@ class Parquet:
         import pyarrow.parquet as pq
 
         for path in self.paths:
-            try:
-                with pq.ParquetFile(path) as file:
-                    pictures, label, names = _columns(path, file.schema_arrow, self.label_column)
-                    wanted = [pictures] if label is None else [pictures, label]
-                    count = 0
-                    for batch in file.iter_batches(batch_size=256, columns=wanted):
-                        labels = None if label is None else batch.column(label).to_pylist()
-                        for number, cell in enumerate(batch.column(pictures).to_pylist()):
-                            code = None if labels is None else labels[number]
-                            if names and isinstance(code, int):
-                                code = names[code] if code >= 0 else None  # -1: the hub's word for no label
-                            name = None if code is None else class_name(code)
-                            yield self._example(f"{path}: row {count}", cell, name, values)
-                            count += 1
-            except Exception as error:  # damaged bytes lead pyarrow to a dozen kinds
-                if not is_damage(error):
-                    raise
-                reason = " ".join(str(error).split())[:120]
-                raise FormatError(f"{path}: the Parquet file is damaged or cut short ({reason})") from None
+            with damage_said(path, "the Parquet file is damaged or cut short"), pq.ParquetFile(path) as file:
+                pictures, label, names = _columns(path, file.schema_arrow, self.label_column)
+                wanted = [pictures] if label is None else [pictures, label]
+                count = 0
+                for batch in file.iter_batches(batch_size=256, columns=wanted):
+                    labels = None if label is None else batch.column(label).to_pylist()
+                    for number, cell in enumerate(batch.column(pictures).to_pylist()):
+                        code = None if labels is None else labels[number]
+                        if names and isinstance(code, int):
+                            code = names[code] if code >= 0 else None  # -1: the hub's word for no label
+                        name = None if code is None else class_name(code)
+                        yield self._example(f"{path}: row {count}", cell, name, values)
+                        count += 1
 
     def _example(self, where: str, cell: Any, label: str | None, values: Range | None) -> Example:
         key = None

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -29,6 +30,19 @@ def is_damage(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (None, errno.EINVAL)  # they seek where a damaged archive says
     return not isinstance(error, GlyphlineError)
+
+
+@contextmanager
+def damage_said(path: Path, what: str) -> Iterator[None]:
+    """Raise FormatError that says what is wrong for what a reader raises of wrong bytes, which are a dozen kinds."""
+    try:
+        yield
+    except MemoryError:
+        raise FormatError(f"{path}: there is not enough memory to read it") from None
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        raise FormatError(f"{path}: {what} ({' '.join(str(error).split())[:120]})") from None
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class Tree:
         self.ignored.clear()
         seen: set[str] = set()
         reader = {"folder": self._folder, "zip": self._zip, "tar": self._tar}[self.kind]
-        try:
+        with damage_said(self.path, "the archive is damaged or cannot be read here"):
             for entry in reader():
                 if entry.name in seen:
                     raise FormatError(f"{self.path}: two files in it are called {printable(entry.name)}; rename one")
@@ -67,11 +81,6 @@ class Tree:
                     raise FormatError(f"{self.path}: there are more than {MOST_FILES:,} files in it")
                 seen.add(entry.name)
                 yield entry
-        except Exception as error:  # damaged bytes lead zipfile, tarfile and what they unpack with to a dozen kinds
-            if not is_damage(error):
-                raise
-            reason = " ".join(str(error).split())[:120]
-            raise FormatError(f"{self.path}: the archive is damaged or cannot be read here ({reason})") from None
 
     def _folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
