@@ -14,6 +14,7 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 INPUT, OUTPUT = "images", "probabilities"
+MOST_OPERATORS = 1_000  # of a variant's network, int8 has the most: some ten a layer
 MOST_OUTPUTS = 1 << 21  # numbers that an operator may make of one image, as of a .keras file
 
 Shape = tuple[int, ...]  # of what is made of one image; of a weight
@@ -34,6 +35,8 @@ def widest(content: bytes, image: Shape) -> int:
         raise ValueError("it brings operators of its own")
     if [each.name for each in graph.input] != [INPUT] or [each.name for each in graph.output] != [OUTPUT]:
         raise ValueError(f"it does not make {OUTPUT} of {INPUT}")
+    if len(graph.node) > MOST_OPERATORS:
+        raise ValueError(f"it has more than {MOST_OPERATORS:,} operators, the most that are read")
     weights = _weights(graph)
     shapes = {INPUT: image}
     for node in graph.node:
