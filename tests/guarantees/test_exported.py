@@ -71,7 +71,8 @@ def growth() -> Iterator[None]:
 
 
 def weight(model: ModelProto, ending: str) -> TensorProto:
-    return next(each for each in model.graph.initializer if each.name.endswith(ending))
+    found: TensorProto = next(each for each in model.graph.initializer if each.name.endswith(ending))
+    return found
 
 
 def replaced(model: ModelProto, tensor: TensorProto, values: Any) -> None:
@@ -79,7 +80,8 @@ def replaced(model: ModelProto, tensor: TensorProto, values: Any) -> None:
 
 
 def node(model: ModelProto, operator: str) -> NodeProto:
-    return next(each for each in model.graph.node if each.op_type == operator)
+    found: NodeProto = next(each for each in model.graph.node if each.op_type == operator)
+    return found
 
 
 def elsewhere(model: ModelProto) -> None:
@@ -151,7 +153,7 @@ GRAPHS: dict[str, Callable[[ModelProto], Any]] = {
     "weights that are no numbers": lambda model: replaced(
         model, weight(model, "probabilities_bias"), np.full(10, np.nan, np.float32)
     ),
-    "a million operators": lambda model: model.graph.node.extend([node(model, "Softmax")] * 10**6),
+    "many operators": lambda model: model.graph.node.extend([node(model, "Softmax")] * 1000),
     "no operator": lambda model: model.graph.ClearField("node"),
 }
 
@@ -172,6 +174,15 @@ def test_an_onnx_file_of_anything_else_is_refused(
     audited.clear()
     refused(folder)
     assert alarms(audited) == []
+
+
+@pytest.mark.usefixtures("growth")
+@pytest.mark.parametrize("field", [b"\x0a", b"\x2a"], ids=["operators", "weights"])
+def test_a_file_that_becomes_gigabytes_when_it_is_read_is_refused(field: bytes, tmp_path: Path) -> None:
+    """A field of two bytes is an empty message: an operator, say, of which there are 4 million."""
+    content = (field + b"\0") * 2**22
+    graph = b"\x3a" + bytes([len(content) >> shift & 127 | 128 for shift in (0, 7, 14, 21)] + [len(content) >> 28])
+    assert "it is no ONNX file" in refused(wrote(tmp_path / "wrong", graph + content))
 
 
 DESCRIPTIONS: dict[str, Callable[[Path], object]] = {
