@@ -105,5 +105,5 @@ pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chrom
 	  --window-size=1440,1560 --force-device-scale-factor=0.68 --screenshot=docs/pictures/report.png "$(CURDIR)/report/index.html"
 
 clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots report dvc_plots runs .dvc/cache .dvc/tmp
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots report exports dvc_plots runs .dvc/cache .dvc/tmp
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

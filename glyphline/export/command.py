@@ -50,22 +50,26 @@ CARD = "README.md"
 WRITTEN = {DESCRIPTION, CARD, *FILES.values()}
 NAMES = {"onnx": "ONNX", "litert": "LiteRT"}
 
-# A new process classifies one image; arguments: the file or folder, then the image's shape.
+# A new process classifies one image; arguments: the folder, then the image's shape.
+START = """
+import sys
+from pathlib import Path
+import numpy as np
+folder, image = Path(sys.argv[1]), np.zeros((1, *map(int, sys.argv[2:])), np.uint8)
+"""
 STARTS = {
-    "keras": "from glyphline.model.inference import probabilities\nprobabilities(path, images)",
-    "onnx": "from glyphline.predict.exported import load\nload(path).probabilities(images)",
-    "litert": "from glyphline.export.to_litert import LiteRT\n"
-    "LiteRT((path / 'network.tflite').read_bytes()).probabilities(images)",
+    "onnx": START + "from glyphline.predict.exported import load\nload(folder).probabilities(image)",
+    "litert": START + "from glyphline.export.to_litert import LiteRT\n"
+    "LiteRT((folder / 'network.tflite').read_bytes()).probabilities(image)",
 }
-START = "import sys\nfrom pathlib import Path\nimport numpy as np\npath = Path(sys.argv[1])\n"
-START += "images = np.zeros((1, *map(int, sys.argv[2:])), np.uint8)\n"
 
 
 @dataclass(frozen=True)
 class Judged:
     """A trained network and what the pipeline knows of it.
 
-    card: data/raw/dataset.json. test: its entry in metrics/test.json.
+    card: data/raw/dataset.json. test: its entry in metrics/test.json. start_seconds: until Keras had classified a first
+    image, its import included.
     """
 
     model: Path
@@ -74,6 +78,7 @@ class Judged:
     card: dict[str, Any]
     test: dict[str, Any]
     network: keras.Model
+    start_seconds: float
 
 
 @dataclass(frozen=True)
@@ -143,13 +148,16 @@ def read(model: Path) -> Judged:
     record, tests = _read_json(paths.DATASET_CARD), _read_json(paths.TEST_METRICS)
     if variant not in tests:
         raise GlyphlineError(f"{paths.TEST_METRICS}: {variant} is not judged in it; run: dvc repro evaluate")
+    clock = time.perf_counter()
     network = inference.load(model, (record["side"], record["side"], record["channels"]))
+    inference.apply(network, np.zeros((1, *network.input_shape[1 : 3 if record["channels"] == 1 else 4]), np.uint8))
+    start_seconds = time.perf_counter() - clock
     if network.output_shape[1] != len(record["class_names"]):
         raise ModelError(
             f"{model}: this network knows {network.output_shape[1]} classes, and {record['title']} has "
             f"{len(record['class_names'])}; export a network of this data set, or run: dvc repro"
         )
-    return Judged(model, variant, params, record, tests[variant], network)
+    return Judged(model, variant, params, record, tests[variant], network, start_seconds)
 
 
 def splits(judged: Judged) -> tuple[Split, Split]:
@@ -257,23 +265,19 @@ def _rounded(judged: Judged, originals: tuple[Split, Split]) -> list[str]:
 
 
 def _costs(judged: Judged, folder: Path, to: Format, classify: Classify, images: Images) -> str:
-    """A table: bytes on disk, seconds until a new process has its first answer, milliseconds an image."""
-    original = functools.partial(inference.apply, judged.network)
-    lines = [f"{'':<7}{'file':>12}{'start':>10}{'one image':>12}"]
-    for name, path, file, kind, run in (
-        ("Keras", judged.model, judged.model, "keras", original),
-        (NAMES[to], folder, folder / FILES[to], to, classify),
-    ):
-        start, image = _start_seconds(kind, path, images.shape[1:]), _image_seconds(run, images)
-        lines.append(f"{name:<7}{file.stat().st_size / 1e6:>9.2f} MB{start:>8.2f} s{1000 * image:>9.2f} ms")
-    return "\n".join(lines)
-
-
-def _start_seconds(kind: str, path: Path, image_shape: tuple[int, ...]) -> float:
+    """A table: bytes on disk, seconds until the first answer with all that is imported, milliseconds an image."""
     clock = time.perf_counter()
-    command = [sys.executable, "-P", "-c", START + STARTS[kind], str(path), *map(str, image_shape)]
+    command = [sys.executable, "-P", "-c", STARTS[to], str(folder), *map(str, images.shape[1:])]
     subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - clock
+    seconds = time.perf_counter() - clock
+    lines = [f"{'':<7}{'file':>12}{'start':>10}{'one image':>12}"]
+    for name, file, start, run in (
+        ("Keras", judged.model, judged.start_seconds, functools.partial(inference.apply, judged.network)),
+        (NAMES[to], folder / FILES[to], seconds, classify),
+    ):
+        image = 1000 * _image_seconds(run, images)
+        lines.append(f"{name:<7}{file.stat().st_size / 1e6:>9.2f} MB{start:>8.2f} s{image:>9.2f} ms")
+    return "\n".join(lines)
 
 
 def _image_seconds(classify: Classify, images: Images) -> float:

@@ -33,6 +33,7 @@ def folded(network: keras.Model) -> keras.Model:
     """
     import keras
 
+    network = in_float32(network)  # whose layers know one input each; those of a network that was loaded may know more
     tensors = {id(network.inputs[0]): keras.Input(network.input_shape[1:], name="image")}
     makers: dict[int, str] = {}  # by the tensor that a layer makes
     weights: dict[str, Weights] = {}
@@ -50,7 +51,7 @@ def folded(network: keras.Model) -> keras.Model:
                 )
             weights[before] = _normalised(weights[before], layer)
         elif not isinstance(layer, keras.layers.Dropout):
-            config = layer.get_config() | {"dtype": "float32"} | ({"use_bias": True} if layer.weights else {})
+            config = layer.get_config() | ({"use_bias": True} if layer.weights else {})
             made = type(layer).from_config(config)(given if len(given) > 1 else given[0])
             if layer.weights:
                 kernel, *bias = layer.get_weights()

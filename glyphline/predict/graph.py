@@ -14,7 +14,11 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 INPUT, OUTPUT = "images", "probabilities"
+MOST_OPERATORS = 1_000  # of a variant's network, int8 has the most: some ten a layer
 MOST_OUTPUTS = 1 << 21  # numbers that an operator may make of one image, as of a .keras file
+
+MOST_BESIDE_WEIGHTS = 1 << 20  # bytes; each may become a hundred when it is read
+WEIGHTS = (7, 5, 9)  # where onnx.proto has them: ModelProto.graph, GraphProto.initializer, TensorProto.raw_data
 
 Shape = tuple[int, ...]  # of what is made of one image; of a weight
 _BYTES = {TensorProto.FLOAT: 4, TensorProto.INT32: 4, TensorProto.INT64: 8, TensorProto.INT8: 1, TensorProto.UINT8: 1}
@@ -26,6 +30,8 @@ def widest(content: bytes, image: Shape) -> int:
     Raises ValueError, with what is wrong, for a file that `glyphline export` does not write.
     """
     try:
+        if _beside_weights(memoryview(content), WEIGHTS) > MOST_BESIDE_WEIGHTS:
+            raise ValueError
         model = ModelProto.FromString(content)
     except Exception:  # DecodeError, of whichever implementation protobuf has here
         raise ValueError("it is no ONNX file, or it is damaged") from None
@@ -34,6 +40,8 @@ def widest(content: bytes, image: Shape) -> int:
         raise ValueError("it brings operators of its own")
     if [each.name for each in graph.input] != [INPUT] or [each.name for each in graph.output] != [OUTPUT]:
         raise ValueError(f"it does not make {OUTPUT} of {INPUT}")
+    if len(graph.node) > MOST_OPERATORS:
+        raise ValueError(f"it has more than {MOST_OPERATORS:,} operators, the most that are read")
     weights = _weights(graph)
     shapes = {INPUT: image}
     for node in graph.node:
@@ -60,6 +68,45 @@ def widest(content: bytes, image: Shape) -> int:
             )
         shapes[node.output[0]] = shape
     return max(map(math.prod, shapes.values()))
+
+
+def _beside_weights(message: memoryview, path: tuple[int, ...]) -> int:
+    """How many bytes of a protobuf message are not in the fields that the path leads to; at once when too many.
+
+    https://protobuf.dev/programming-guides/encoding. Raises ValueError or IndexError for what is no such message.
+    """
+    place = beside = 0
+    while place < len(message) and beside <= MOST_BESIDE_WEIGHTS:
+        start = place
+        key, place = _varint(message, place)
+        match key & 7:
+            case 0:
+                _, place = _varint(message, place)
+            case 1 | 5 as fixed:
+                place += 8 if fixed == 1 else 4
+            case 2:
+                length, place = _varint(message, place)
+                if key >> 3 == path[0]:
+                    inner = message[place : place + length]
+                    beside += _beside_weights(inner, path[1:]) - length if path[1:] else -length
+                place += length
+            case _:
+                raise ValueError
+        beside += place - start
+    return beside
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    """The number that begins at a place, and the place after it."""
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place
+        if shift > 63:
+            raise ValueError
 
 
 def _weights(graph: GraphProto) -> dict[str, TensorProto]:
