@@ -33,6 +33,7 @@ ORDER = {("download", "data/params.schema.json")}
 UNOPENED = {
     ("evaluate", "data/prepared/train/*"),  # of the labels to check, those of the validation split are looked at
     ("plot", "data/evaluation/*/probabilities.npy"),
+    ("plot", "metrics/search/*/winner.json"),
     ("report", "data/prepared/*/images.npy"),  # it reads how many there are of each class
     ("report", "data/prepared/*/labels.npy"),
 }
