@@ -27,7 +27,6 @@ SIDE = 28
 VARIANT = {"dense": [64], "optimizer": "adam", "batch_size": 512, "epochs": 1}
 SEARCH = {
     "trials": 2,
-    "workers": 2,
     "fixed": {"batch_size": 512, "epochs": 1},
     "space": {"dense": {"choices": [[32], [64]]}},
     "final": {"epochs": 1},
@@ -76,10 +75,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         steps = {"data add": ["glyphline", "data", "add", "made.npz", "--name", "made"]}
-        stages = ("check", "download", "preprocess", "train mlp", "tune", "train_tuned", "evaluate", "plot", "report")
+        stages = (
+            "check",
+            "download",
+            "preprocess",
+            "train mlp",
+            "tune found",
+            "train_winner found",
+            "evaluate",
+            "plot",
+            "report",
+        )
         steps |= {stage: python(*f"stages.{stage}".split()) for stage in stages}
         if not (folder / "params.yaml").exists():
-            write_params(folder, {"dataset": "made", "variants": {"mlp": VARIANT}, "search": SEARCH})
+            values = {"dataset": "made", "variants": {"mlp": VARIANT}, "searches": {"found": SEARCH}}
+            write_params(folder, values)
             for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
                 subprocess.run(command, cwd=folder, check=True)
             made(folder / "made.npz", arguments.count, arguments.classes)

@@ -24,15 +24,14 @@ from glyphline.config import load_params
 def training_seconds(folder: Path) -> float:
     """Seconds that went into epochs, over all stages that have run in a folder.
 
-    The trials of the search run several at once: theirs are added up and shared by the workers, so that a worker with
+    The trials of a search run several at once: theirs are added up and shared by the workers, so that a worker with
     nothing to train counts as outside.
     """
     records = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / paths.RUNS).glob("*.json")]
     in_stages = sum(float(record.get("training_seconds", 0)) for record in records)
-    search = load_params(folder / paths.PARAMS).search
-    if search is None:
-        return in_stages
-    return in_stages + float(pd.read_csv(folder / paths.TRIAL_SECONDS)["training_seconds"].sum()) / search.workers
+    params = load_params(folder / paths.PARAMS)
+    trials = [pd.read_csv(folder / paths.trial_seconds(name)) for name in params.searches]
+    return in_stages + sum(float(each["training_seconds"].sum()) for each in trials) / params.workers
 
 
 def keep(params: Path, variants: Sequence[str]) -> None:

@@ -35,17 +35,19 @@ from stages.preprocess import save_split
 R5_TRAIN, R5_VALIDATION = 193_818, 38_547
 R5_SECONDS = 40 * 60 + 41
 SEED = 49
+NAME = "tuned"  # the search whose space is R5's
 
 
 def prepare(folder: Path, arguments: argparse.Namespace) -> None:
-    """Write params.yaml with the search of this repository's, and data/prepared, into a folder."""
-    search = YAML(typ="safe").load(paths.PARAMS.read_text(encoding="utf-8"))["search"]
-    search |= {"trials": arguments.trials, "stopping": arguments.stopping, "workers": arguments.workers}
+    """Write params.yaml with search `tuned` of this repository's, and data/prepared, into a folder."""
+    search = YAML(typ="safe").load(paths.PARAMS.read_text(encoding="utf-8"))["searches"][NAME]
+    search |= {"trials": arguments.trials, "stopping": arguments.stopping}
     search["fixed"]["epochs"] = arguments.epochs
+    values = {"searches": {NAME: search}, "workers": arguments.workers}
     if arguments.dataset is not None:
-        processes.prepare(folder, processes.equally({"dataset": arguments.dataset, "search": search}))
+        processes.prepare(folder, processes.equally({"dataset": arguments.dataset} | values))
         return
-    processes.write_params(folder, {"search": search})
+    processes.write_params(folder, values)
     class_names = load_dataset("k49").class_names
     images, labels = draw(class_names, arguments.train + arguments.validation, np.random.default_rng(SEED))
     ends = {"train": (0, arguments.train), "validation": (arguments.train, len(labels))}
@@ -63,8 +65,7 @@ def search_with_keras_tuner() -> None:
     from glyphline.search.study import sampler
 
     params = load_params(paths.PARAMS)
-    search = params.search
-    assert search is not None
+    search = params.searches[NAME]
     study = optuna.create_study(sampler=sampler(search, params.seed))
     draws = [suggest(study.ask(), search.space) for _ in range(search.trials)]
 
@@ -122,7 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(processes.machine_line())
     # Every search begins anew: Glyphline would go on from the trials in runs/.
-    tune = f"rm -rf {paths.RUNS} && exec {shlex.join(processes.python('stages.tune'))}"
+    tune = f"rm -rf {paths.RUNS} && exec {shlex.join(processes.python('stages.tune', NAME))}"
     program = "from benchmarks.search_speed import search_with_keras_tuner as search; search()"
     commands = {"Glyphline": ["sh", "-c", tune], "KerasTuner": [sys.executable, "-c", program]}
     with tempfile.TemporaryDirectory() as name:
@@ -130,7 +131,7 @@ def main() -> None:
         prepare(folder, arguments)
         measured = processes.in_turns(commands, folder, arguments.rounds)
         best = {
-            "Glyphline": json.loads((folder / paths.WINNER).read_text(encoding="utf-8"))["validation_accuracy"],
+            "Glyphline": json.loads((folder / paths.winner(NAME)).read_text(encoding="utf-8"))["validation_accuracy"],
             "KerasTuner": float(measured["KerasTuner"][-1].output.split()[-1]),
         }
         counts = [len(np.load(folder / paths.PREPARED / name / "labels.npy")) for name in ("train", "validation")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from glyphline import paths
 from glyphline.data.records import load_dataset
@@ -16,19 +16,11 @@ from glyphline.model.variant import Variant
 from glyphline.review.limits import Gate, VariantName
 from glyphline.schema import parse_yaml, validated
 from glyphline.search.settings import Search
+from glyphline.search.space import merged
 
 # Keys that the images' size limits.
 LAYERS = {"space_to_depth", "filters", "kernel_size", "padding", "pooling", "augmentation"}
 PositiveInt = Annotated[int, Field(ge=1)]
-
-
-def _not_tuned(name: str) -> str:
-    if name == paths.TUNED:
-        raise ValueError("this name is kept for the winner of the search; call the variant otherwise")
-    return name
-
-
-NewVariantName = Annotated[VariantName, AfterValidator(_not_tuned)]
 
 
 class Params(BaseModel, extra="forbid", strict=True, frozen=True):
@@ -43,13 +35,33 @@ class Params(BaseModel, extra="forbid", strict=True, frozen=True):
         default=2, description="that each network is trained and judged with; the same bytes on any number of cores"
     )
     preprocess: Preprocess
-    variants: dict[NewVariantName, Variant] = Field(min_length=1)
-    search: Search | None = Field(default=None, description="the search that finds the variant `tuned`")
+    variants: dict[VariantName, Variant] = Field(min_length=1)
+    searches: dict[VariantName, Search] = Field(
+        default={}, description="each finds the variant of its name, which stands beside the others"
+    )
+    workers: PositiveInt = Field(
+        default=2,
+        description="processes of this machine that the trials of a search run in, unless GLYPHLINE_SCHEDULER names a "
+        "cluster",
+    )
+    trial_memory_gib: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a trial that takes more fails; null for its worker's limit",
+    )
     gate: Gate = Field(default=Gate(), description="what a change of the test metrics must not fall short of")
 
+    @field_validator("searches")
+    @classmethod
+    def _have_names_of_their_own(cls, searches: dict[str, Search], info: ValidationInfo) -> dict[str, Search]:
+        if both := sorted(searches.keys() & info.data.get("variants", {}).keys()):
+            raise ValueError(f"{', '.join(both)}: a variant has this name already; call one of the two otherwise")
+        return searches
+
     def judged(self) -> list[str]:
-        """The names of all variants that evaluate judges: those written down, and the one that the search finds."""
-        return [*self.variants, *([paths.TUNED] if self.search else [])]
+        """The names of all variants that evaluate judges: those written down, and those that the searches find."""
+        return [*self.variants, *self.searches]
 
 
 def load_params(path: Path) -> Params:
@@ -71,13 +83,18 @@ def check_dataset(params: Params, root: Path = Path()) -> None:
     """
     record = load_dataset(params.dataset, root)
     check_leading(record.leading_metric, params.dataset)
-    variants = {f"variants.{name}": variant for name, variant in params.variants.items()}
-    if params.search and not LAYERS & params.search.space.keys():  # else each trial has layers of its own
-        variants["search.fixed"] = params.search.fixed
+    variants = {f"variants.{name}": variant.model_dump() for name, variant in params.variants.items()}
+    for name, search in params.searches.items():
+        if not LAYERS & search.space.keys():  # else each trial has layers of its own
+            variants[f"searches.{name}.fixed"] = search.fixed.model_dump()
+            if LAYERS & search.final.keys():
+                variants[f"searches.{name}.final"] = merged(search.fixed.model_dump(), search.final)
     mistakes = []
-    for key, variant in variants.items():
+    for key, values in variants.items():
         try:
-            variant.check_fits(record.side)
+            Variant.model_validate(values).check_fits(record.side)
+        except ValidationError as error:
+            mistakes.append(f"{paths.PARAMS}: {key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
         except ValueError as error:
             mistakes.append(f"{paths.PARAMS}: {key}: {error}; data set {params.dataset} has images of that size")
     if mistakes:
@@ -86,4 +103,9 @@ def check_dataset(params: Params, root: Path = Path()) -> None:
 
 def parse_params(values: Any, source: str) -> Params:
     """Check a mapping as read from params.yaml; `source` is what an error calls the file. Raises ParamsError."""
+    if isinstance(values, dict) and "search" in values:
+        raise ParamsError(
+            f"{source}: search: there may be several searches now: in its place write searches, tuned under it, and "
+            "these keys under tuned; workers and trial_memory_gib stand at the top of the file"
+        )
     return validated(Params, values, source)

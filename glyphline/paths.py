@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-TUNED = "tuned"  # the variant that the search finds
-
 PARAMS = Path("params.yaml")
 DATASETS = Path("datasets")
 SCHEMA = Path("data/params.schema.json")
@@ -20,9 +18,8 @@ LAYERS = Path("data/layers")
 TRAIN_METRICS = Path("metrics/train")
 HISTORY = Path("metrics/history")
 
-TRIALS = Path("metrics/search/trials.csv")
-WINNER = Path("metrics/search/winner.json")
-SPACE = Path("data/search/space.json")
+SEARCHES = Path("metrics/search")
+SPACES = Path("data/search")
 
 TEST_METRICS = Path("metrics/test.json")
 PER_CLASS = Path("metrics/per_class.csv")
@@ -34,7 +31,6 @@ IMAGES_TO_CHECK = EVALUATION / "labels_to_check.npz"
 PLOTS = Path("plots")
 REPORT = Path("report/index.html")
 RUNS = Path("runs")
-TRIAL_SECONDS = RUNS / "trials.csv"
 
 
 def dataset(name: str) -> Path:
@@ -85,6 +81,26 @@ def history(variant: str) -> Path:
 def predictions(variant: str) -> Path:
     """The true class of each test image, and the one that a variant took it for."""
     return PREDICTIONS / f"{variant}.csv"
+
+
+def trials(search: str) -> Path:
+    """What the trials of a search drew, and how they ended."""
+    return SEARCHES / search / "trials.csv"
+
+
+def winner(search: str) -> Path:
+    """The best trial of a search."""
+    return SEARCHES / search / "winner.json"
+
+
+def space(search: str) -> Path:
+    """The distributions that a search drew from."""
+    return SPACES / search / "space.json"
+
+
+def trial_seconds(search: str) -> Path:
+    """How long each trial of the last run took."""
+    return RUNS / f"trials@{search}.csv"
 
 
 def study(digest: str) -> Path:

@@ -31,7 +31,7 @@ from glyphline.evaluation.numbers import plural
 
 LOCK = Path("dvc.lock")
 FIRST = ("preprocess", "tune")  # all that a training depends on
-TRAININGS = ("train@", "train_tuned")
+TRAININGS = ("train@", "train_winner@")
 # What one training takes: TensorFlow with a network, and the images, which it holds three times for a while.
 TRAINING_BYTES, COPIES_OF_IMAGES = int(1.1 * 2**30), 3
 GRACE_SECONDS = 10  # from asking a process to end to ending it
@@ -109,7 +109,7 @@ def _stale_trainings() -> list[str]:
 
     def cost(name: str) -> float:
         try:
-            metrics = json.loads(paths.train_metrics(name.removeprefix("train@").removeprefix("train_")).read_bytes())
+            metrics = json.loads(paths.train_metrics(name.partition("@")[2]).read_bytes())
             return float(metrics["multiply_adds"] * metrics["epochs"] * metrics.get("seeds", {}).get("n", 1))
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return float("inf")

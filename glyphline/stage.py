@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -48,6 +49,25 @@ def run(name: str, main: Callable[[], dict[str, float] | None]) -> NoReturn:
         print(f"{name}: {error.filename}: the run record is not written ({error.strerror})", file=sys.stderr)
     print(f"{name}: {record['seconds']:.1f} s")
     sys.exit(0)
+
+
+def run_each(
+    name: str, main: Callable[[str], dict[str, float] | None], description: str | None, section: str
+) -> NoReturn:
+    """Run the stage of one entry of a section of params.yaml: the one whose stage DVC runs, or else the argument.
+
+    DVC says in the environment which stage it runs, so that no name out of params.yaml becomes part of a command.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    running = os.environ.get("DVC_STAGE", "").partition("@")[2] or None
+    parser.add_argument(
+        "name",
+        nargs="?" if running else None,
+        default=running,
+        help=f"an entry under {section} in params.yaml; by default the one whose stage DVC runs",
+    )
+    entry = parser.parse_args().name
+    run(f"{name}@{entry}", lambda: main(entry))
 
 
 def _timed(name: str, main: Callable[[], dict[str, float] | None]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Draw each variant, all variants side by side, the data and the search, without opening the test set."""
+"""Draw each variant, all variants side by side, the data and the searches, without opening the test set."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def main() -> None:
         write(of_variant(variant, histories[variant], train[variant]["best_epoch"], card), variant)
     write(of_all(test, train, histories, card))
     write(of_data(card), "data")
-    if paths.TUNED in test:
-        write(of_search(card["title"]), "search")
+    for variant in test:
+        if paths.trials(variant).is_file():
+            write(of_search(variant, card["title"]), f"search/{variant}")
     print(f"{paths.PLOTS}: figures of {len(test)} variants and of {card['title']}")
 
 
@@ -88,21 +89,21 @@ def of_data(card: dict[str, Any]) -> dict[str, Picture]:
     }
 
 
-def of_search(dataset: str) -> dict[str, Picture]:
-    """What is drawn of the search that found `tuned`."""
-    study = read_study()
+def of_search(name: str, dataset: str) -> dict[str, Picture]:
+    """What is drawn of a search."""
+    study = read_study(name)
     return {
-        "coordinates": search.coordinates(study, dataset),
-        "history": search.history(study, dataset),
-        "importances": search.importances(study, dataset),
+        "coordinates": search.coordinates(study, name, dataset),
+        "history": search.history(study, name, dataset),
+        "importances": search.importances(study, name, dataset),
     }
 
 
-def read_study() -> optuna.Study:
-    """The trials of the search."""
+def read_study(name: str) -> optuna.Study:
+    """The trials of a search."""
     # As text: a whole column decides what pandas reads a cell as.
-    trials = pd.read_csv(paths.TRIALS, dtype=str, keep_default_na=False)
-    return search.study_of(trials, read_json(paths.SPACE))
+    trials = pd.read_csv(paths.trials(name), dtype=str, keep_default_na=False)
+    return search.study_of(trials, read_json(paths.space(name)))
 
 
 def read_json(path: Path) -> Any:

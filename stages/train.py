@@ -1,8 +1,6 @@
 """Train one variant on the train split, watched on the validation split; with several seeds, several times."""
 
-import argparse
 import json
-import os
 
 import pandas as pd
 
@@ -66,14 +64,4 @@ def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> d
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    # DVC says in the environment which stage it runs: no name out of params.yaml becomes part of a command.
-    running = os.environ.get("DVC_STAGE", "").partition("@")[2] or None
-    parser.add_argument(
-        "variant",
-        nargs="?" if running else None,
-        default=running,
-        help="an entry under variants in params.yaml; by default the one whose stage DVC runs",
-    )
-    variant_name = parser.parse_args().variant
-    stage.run(f"train@{variant_name}", lambda: main(variant_name))
+    stage.run_each("train", main, __doc__, section="variants")

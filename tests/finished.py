@@ -21,8 +21,9 @@ from stages.evaluate import write_labels_to_check, write_predictions
 CLASS_NAMES = ("あ", "<b>&amp;", "Ankle boot", "3")
 TEST_IMAGES = 400  # 100 of each class
 # By variant, not in the order of merit: how many test images it takes for the class after theirs.
-ERRORS = {"large_but_worse": 60, "winner": 20, paths.TUNED: 22}
-PARAMETERS = {"large_but_worse": 900_000, "winner": 50_000, paths.TUNED: 1_000}
+FOUND = "tuned"  # by the search of that name
+ERRORS = {"large_but_worse": 60, "winner": 20, FOUND: 22}
+PARAMETERS = {"large_but_worse": 900_000, "winner": 50_000, FOUND: 1_000}
 SEEDS = {"winner": {"n": 5, "accuracy_mean": 0.94, "accuracy_sd": 0.0123}}  # of those with several
 
 SEARCH: dict[str, Any] = {
@@ -56,9 +57,9 @@ def _write_inputs() -> None:
         "variants": {
             name: {"filters": [4] * position, "epochs": 3, "dense_dropout": 0.5}
             for position, name in enumerate(ERRORS)
-            if name != paths.TUNED
+            if name != FOUND
         },
-        "search": SEARCH,
+        "searches": {FOUND: SEARCH},
     }
     _write_search()
     paths.PARAMS.write_text(json.dumps(params), encoding="utf-8")
@@ -82,11 +83,11 @@ def _write_inputs() -> None:
 def _write_search() -> None:
     """What tune leaves of three trials."""
     search = Search.model_validate(SEARCH)
-    for path in (paths.TRIALS, paths.SPACE):
+    for path in (paths.trials(FOUND), paths.space(FOUND)):
         path.parent.mkdir(parents=True)
     space = {name: distribution_to_json(each) for name, each in distributions(search.space).items()}
-    paths.SPACE.write_text(json.dumps(space), encoding="utf-8")
-    paths.TRIALS.write_text(
+    paths.space(FOUND).write_text(json.dumps(space), encoding="utf-8")
+    paths.trials(FOUND).write_text(
         "trial,state,validation_accuracy,best_epoch,epochs,dense_count,dense_1,dense_2,activation,failure\n"
         "0,complete,0.5,2,2,1,32,,tanh,\n1,failed,,,1,2,16,8,relu,diverged in epoch 2\n"
         "2,stopped,0.75,1,2,2,8,32,relu,\n3,complete,0.625,1,2,2,16,16,tanh,\n",
@@ -94,7 +95,7 @@ def _write_search() -> None:
     )
     variant = search.fixed.model_dump() | {"dense": [8, 32], "activation": "relu"}
     winner = {"trial": 2, "validation_accuracy": 0.75, "best_epoch": 1, "variant": variant}
-    paths.WINNER.write_text(json.dumps(winner), encoding="utf-8")
+    paths.winner(FOUND).write_text(json.dumps(winner), encoding="utf-8")
 
 
 def _images(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

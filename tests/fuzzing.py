@@ -67,11 +67,13 @@ variants:
     dense: [8]
     augmentation: {shift: 1.5}
     epochs: 1
-search:
-  trials: 2
-  fixed: {epochs: 1}
-  space:
-    dense: {count: {low: 1, high: 2}, each: {choices: [1]}}
+searches:
+  found:
+    trials: 2
+    fixed: {epochs: 1}
+    space:
+      dense: {count: {low: 1, high: 2}, each: {choices: [1]}}
+      augmentation: {shift: {low: 0, high: 2}}
 gate:
   accuracy_floor: 0.9
 """

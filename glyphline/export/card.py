@@ -21,7 +21,7 @@ from glyphline.evaluation import numbers, scoring
 from glyphline.evaluation.metrics import METRICS
 from glyphline.predict.exported import FILES, Description
 from glyphline.review import markdown
-from glyphline.search.settings import tuned_variant
+from glyphline.search.settings import winning_variant
 
 CONFUSIONS = 5  # of the most frequent ones
 # Identifiers of Hugging Face's for licences that the data sets have; another licence is "other", with its name.
@@ -44,9 +44,8 @@ def write(
     and (n, classes), of the test images, by the exported file. compared: sentences on how the file differs from the
     original. The same arguments and files give the same text.
     """
-    variant = (
-        tuned_variant(params.search) if description.variant == paths.TUNED else params.variants[description.variant]
-    )
+    name = description.variant
+    variant = params.variants.get(name) or winning_variant(name, params.searches[name])
     scores = scoring.score(labels, probabilities)
     metrics = sorted(METRICS.values(), key=lambda metric: metric.name != record["leading_metric"])
     environment = Environment(

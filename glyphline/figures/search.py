@@ -41,7 +41,7 @@ ACCURACY = "validation accuracy"
 def study_of(trials: pd.DataFrame, space: Mapping[str, str]) -> optuna.Study:
     """The trials that ended well, as an Optuna study in memory.
 
-    trials: metrics/search/trials.csv, its cells as text, "" for an empty one. space: by column, the parameter's
+    trials: the table of the search, its cells as text, "" for an empty one. space: by column, the parameter's
     distribution as Optuna's JSON.
     """
     import optuna
@@ -73,7 +73,7 @@ def _value(cell: str, distribution: BaseDistribution) -> Any:
     return int(cell) if isinstance(distribution, IntDistribution) else float(cell)
 
 
-def history(study: optuna.Study, dataset: str) -> Picture:
+def history(study: optuna.Study, name: str, dataset: str) -> Picture:
     """Each trial's validation accuracy, and the best so far."""
     from optuna.visualization import matplotlib as optuna_figures
 
@@ -82,10 +82,10 @@ def history(study: optuna.Study, dataset: str) -> Picture:
         return axes, f"The best of {plural(len(study.trials), 'trial')} has {percent(study.best_value)}"
 
     what = "Highest validation accuracy over the epochs of each trial"
-    return _dressed(draw, "trial by trial", what, dataset)
+    return _dressed(draw, name, "trial by trial", what, dataset)
 
 
-def importances(study: optuna.Study, dataset: str) -> Picture:
+def importances(study: optuna.Study, name: str, dataset: str) -> Picture:
     """How much of the variance of the validation accuracy each parameter explains (fANOVA)."""
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as optuna_figures
@@ -99,10 +99,10 @@ def importances(study: optuna.Study, dataset: str) -> Picture:
         return axes, f"From the largest share to the smallest: {', '.join(reversed(upwards))}"
 
     what = "Share of the variance of the validation accuracy (fANOVA), over all trials"
-    return _dressed(draw, "which parameters matter", what, dataset)
+    return _dressed(draw, name, "which parameters matter", what, dataset)
 
 
-def coordinates(study: optuna.Study, dataset: str) -> Picture:
+def coordinates(study: optuna.Study, name: str, dataset: str) -> Picture:
     """What each trial drew, a line a trial, the darker the more accurate."""
     from optuna.visualization import matplotlib as optuna_figures
 
@@ -113,15 +113,15 @@ def coordinates(study: optuna.Study, dataset: str) -> Picture:
         return axes, f"The best of {plural(len(study.trials), 'trial')} drew {drawn}"
 
     what = "A line a trial, the darker the higher its validation accuracy"
-    return _dressed(draw, "what the trials drew", what, dataset)
+    return _dressed(draw, name, "what the trials drew", what, dataset)
 
 
 @styled
-def _dressed(draw: Callable[[], tuple[Axes, str]], name: str, what: str, dataset: str) -> Picture:
+def _dressed(draw: Callable[[], tuple[Axes, str]], search: str, title: str, what: str, dataset: str) -> Picture:
     """Optuna's picture under our headline, or under it why there is none. draw: it, and its finding in words."""
     from matplotlib import pyplot
 
-    title, subtitle, caption = f"The search: {name}", f"{dataset}. {what}.", name.capitalize()
+    title, subtitle, caption = f"Search {search}: {title}", f"{dataset}. {what}.", title.capitalize()
     pyplot.switch_backend("Agg")
     # Optuna sets a style of its own, and draws into whatever figure pyplot makes: ours comes back after it.
     with mpl.rc_context({"figure.figsize": (WIDTH, HEIGHT), "figure.dpi": DPI}):

@@ -214,9 +214,10 @@ def _advice(path: Path) -> str:
     from glyphline.config import load_params
 
     try:
-        names = load_params(paths.PARAMS).judged()
+        params = load_params(paths.PARAMS)
     except GlyphlineError:
         return "name another file with --model"
+    names = params.judged()
     here = path.absolute()
     own = [
         name
@@ -224,7 +225,8 @@ def _advice(path: Path) -> str:
         if here == paths.model(name).absolute() or here.parent == paths.seed_models(name).absolute()
     ]
     name = own[0] if own else names[0]
-    return f"train {'it' if own else 'one'} with: dvc repro {'train_tuned' if name == paths.TUNED else f'train@{name}'}"
+    stage = "train_winner" if name in params.searches else "train"
+    return f"train {'it' if own else 'one'} with: dvc repro {stage}@{name}"
 
 
 def _shape(shape: Any) -> str:

@@ -11,7 +11,8 @@ from glyphline.config import Params
 from glyphline.model.variant import Variant
 from glyphline.report import words
 
-ELSEWHERE = {"variants", "search", "gate"}  # those have sections of their own, and no result depends on the gate
+# Those have sections of their own, and on the others no result depends.
+ELSEWHERE = {"variants", "searches", "workers", "trial_memory_gib", "gate"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from glyphline.config import Params, load_params
 from glyphline.errors import GlyphlineError
 from glyphline.model.variant import Variant
 from glyphline.report.html import Embedded, embed
-from glyphline.search.settings import tuned_variant
+from glyphline.search.settings import winning_variant
 
 AGAIN = "run: dvc repro"
 
@@ -27,8 +27,8 @@ class Run:
     card: data/raw/dataset.json. images: how many images each split has, by split. test, train: metrics/test.json and
     metrics/train/. per_class: the table of that name. predictions: a row a test image, its label and a column for each
     variant. labels_to_check: the table of that name. pictures: those in plots/ by folder ("" for plots/ itself) and
-    name. variants: the parameters of those that params.yaml has, and of the search's winner. trials: the table of the
-    search, if it found one of them.
+    name. variants: the parameters of those that params.yaml has, and of the searches' winners. trials: by the name of
+    each search, its table.
     """
 
     params: Params
@@ -41,7 +41,7 @@ class Run:
     labels_to_check: pd.DataFrame
     pictures: dict[str, dict[str, Embedded]]
     variants: dict[str, Variant]
-    trials: pd.DataFrame | None
+    trials: dict[str, pd.DataFrame]
 
 
 def read_run() -> Run:
@@ -59,7 +59,8 @@ def read_run() -> Run:
     labels = next(iter(predictions.values()))["label"]
     splits = {split: _present(paths.PREPARED / split / "classes.npy") for split in ("train", "validation")}
     params = load_params(paths.PARAMS)
-    searched = paths.TUNED in test
+    searches = {name: search for name, search in params.searches.items() if name in test}
+    folders = [f"search/{name}" for name in searches]
     return Run(
         params=params,
         card=_read_json(paths.DATASET_CARD),
@@ -69,9 +70,9 @@ def read_run() -> Run:
         per_class=per_class,
         predictions=pd.DataFrame({"label": labels} | {name: table["predicted"] for name, table in predictions.items()}),
         labels_to_check=_read_csv(paths.LABELS_TO_CHECK, dtype={"label": str, "predicted": str}, keep_default_na=False),
-        pictures={folder: _read_pictures(folder) for folder in ("", "data", *["search"] * searched, *test)},
-        variants=params.variants | ({paths.TUNED: tuned_variant(params.search)} if searched else {}),
-        trials=_read_csv(paths.TRIALS, dtype=str, keep_default_na=False) if searched else None,
+        pictures={folder: _read_pictures(folder) for folder in ("", "data", *folders, *test)},
+        variants=params.variants | {name: winning_variant(name, search) for name, search in searches.items()},
+        trials={name: _read_csv(paths.trials(name), dtype=str, keep_default_na=False) for name in searches},
     )
 
 

@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ import pandas as pd
 from dvc.repo import Repo
 
 from glyphline import paths
+from glyphline.config import load_params
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation.significance import Verdict
 from glyphline.review.compare import compare_results
@@ -37,7 +38,7 @@ from glyphline.stage import machine
 
 PROVEN = ("dvc.lock", "metrics")
 # No network is in these: their bytes are the same on every machine.
-DATA = (paths.SCHEMA, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET_CARD, paths.PREPARED, paths.SPACE)
+DATA = (paths.SCHEMA, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET_CARD, paths.PREPARED)
 FACTS = ("parameters", "multiply_adds", "n")  # in metrics: counted, not measured
 # What other arithmetic explains of what no test on the images judges. With other settings of the libraries accuracies
 # differed by up to 0.005, and losses by a factor of up to 1.31 (docs/continuous-integration.md).
@@ -60,7 +61,7 @@ class Number(NamedTuple):
 @dataclass(frozen=True)
 class Proof:
     """What a rebuild gave. changed: the files that it wrote otherwise than the commit has them. objections: what no
-    other machine explains, one sentence each. other_winner: whether the search found another trial to be the best.
+    other machine explains, one sentence each. other_winners: the searches that found another trial to be the best.
     """
 
     commit: str
@@ -68,7 +69,7 @@ class Proof:
     changed: list[str]
     numbers: list[Number]
     objections: list[str]
-    other_winner: bool
+    other_winners: list[str]
 
     @property
     def holds(self) -> bool:
@@ -112,7 +113,7 @@ def compare(rebuilt: Path) -> Proof:
     commit = resolve(rebuilt, "HEAD")
     status = git_output(rebuilt, "status", "--porcelain", "-z", "--untracked-files=all", "--", *PROVEN)
     changed = sorted(entry[3:] for entry in status.split("\0") if entry)
-    proof = Proof(commit[:7], str(machine()["processor"]), changed, [], [], other_winner=False)
+    proof = Proof(commit[:7], str(machine()["processor"]), changed, [], [], other_winners=[])
     if not changed:
         return proof
     with Repo(str(rebuilt)) as repo:
@@ -122,16 +123,18 @@ def compare(rebuilt: Path) -> Proof:
         for file, keys in sorted(files.items())
         for key, values in sorted(keys.items())
     ]
+    searches = list(load_params(rebuilt / paths.PARAMS).searches)
     # Trials a hair apart change places on another machine.
-    other_winner = any((number.file, number.key) == (str(paths.WINNER), "trial") for number in numbers)
-    proof = replace(proof, numbers=numbers, other_winner=other_winner)
+    changed_trials = {number.file for number in numbers if number.key == "trial"}
+    other_winners = [name for name in searches if str(paths.winner(name)) in changed_trials]
+    proof = replace(proof, numbers=numbers, other_winners=other_winners)
     before, after = Revision(rebuilt, commit, "as committed"), Revision(rebuilt, None, "as rebuilt")
     new = git_output(rebuilt, "ls-files", "-z", "--others", "--exclude-standard", "--", *PROVEN)
     objections = [
         *(f"{path}: it is rebuilt, but not committed" for path in new.split("\0") if path),
-        *_other_results(read_results(before), read_results(after), other_winner),
-        *(sentence for number in numbers if (sentence := _too_far_apart(number, other_winner))),
-        *_other_trials(before, after),
+        *_other_results(read_results(before), read_results(after), searches, other_winners),
+        *(sentence for number in numbers if (sentence := _too_far_apart(number, other_winners))),
+        *(sentence for name in searches for sentence in _other_trials(name, before, after)),
     ]
     return replace(proof, objections=objections)
 
@@ -146,16 +149,18 @@ def to_markdown(proof: Proof) -> str:
         headline += f" test results. Bytes are promised on one machine alone; this one is: {proof.processor}."
     else:
         headline = f"**Not proven:** {what} gives something else.\n\n{bullets(proof.objections)}\n\n"
-    if proof.other_winner:
-        headline += f" The search found another winner, so {paths.TUNED} is another network, and is not compared."
+    for name in proof.other_winners:
+        headline += f" The search {name} found another winner, so {name} is another network, and is not compared."
     rows = [(code(file), code(key), str(committed), str(rebuilt)) for file, key, committed, rebuilt in proof.numbers]
     numbers = table(["file", "number", "as committed", "as rebuilt"], rows, numbers=range(2, 4))
     return f"{headline}\n\n{numbers}\n\nFiles that differ:\n\n{bullets(proof.changed)}\n"
 
 
-def _other_results(before: Results, after: Results, other_winner: bool) -> Iterator[str]:
+def _other_results(
+    before: Results, after: Results, searches: Sequence[str], other_winners: Sequence[str]
+) -> Iterator[str]:
     """What of the data and the test results no other machine explains."""
-    for path in map(str, DATA):
+    for path in map(str, (*DATA, *map(paths.space, searches))):
         if before.outs.get(path) != after.outs.get(path):
             yield f"dvc.lock: {path} is not what the rebuild made, and its bytes are the same on every machine"
     yield from contradictions(before)
@@ -173,18 +178,20 @@ def _other_results(before: Results, after: Results, other_winner: bool) -> Itera
         return
     for variant in comparison.variants:
         for metric, change in variant.changes.items():
-            if change.verdict not in SAME and not (other_winner and variant.name == paths.TUNED):
+            if change.verdict not in SAME and variant.name not in other_winners:
                 values = f"{change.before} as committed and {change.after} as rebuilt"
                 yield f"{paths.TEST_METRICS}: {variant.name}: {metric} is {values}: {change.verdict}, beyond noise"
 
 
-def _too_far_apart(number: Number, other_winner: bool) -> str | None:
+def _too_far_apart(number: Number, other_winners: Sequence[str]) -> str | None:
     """What other arithmetic does not explain, as a sentence; None for a number that it may."""
     file, key = number.file, number.key
     committed, rebuilt = (each if isinstance(each, int | float) else math.nan for each in number[2:])
     of_test = Path(file) == paths.TEST_METRICS
-    variant, kind = key.partition(".")[0] if of_test else Path(file).stem, key.rpartition(".")[2]
-    if (other_winner and variant == paths.TUNED) or (of_test and key == f"{variant}.accuracy"):  # the images decide
+    of_search = Path(file).is_relative_to(paths.SEARCHES)
+    variant = key.partition(".")[0] if of_test else Path(file).parent.name if of_search else Path(file).stem
+    kind = key.rpartition(".")[2]
+    if variant in other_winners or (of_test and key == f"{variant}.accuracy"):  # the images decide
         return None
     most = MOST_SEEDS_APART if key.startswith(f"{variant}.seeds.") else MOST_APART.get(kind)
     if kind in FACTS:
@@ -196,17 +203,18 @@ def _too_far_apart(number: Number, other_winner: bool) -> str | None:
     return None if agrees else f"{file}: {key} is {number.committed} as committed and {number.rebuilt} as rebuilt"
 
 
-def _other_trials(before: Revision, after: Revision) -> Iterator[str]:
-    """What of the search no other machine explains: its trials are drawn from the seed and their numbers alone."""
-    tables = [content for side in (before, after) if (content := side.read(paths.TRIALS)) is not None]
+def _other_trials(search: str, before: Revision, after: Revision) -> Iterator[str]:
+    """What of a search no other machine explains: its trials are drawn from the seed and their numbers alone."""
+    of_trials, of_winner = paths.trials(search), paths.winner(search)
+    tables = [content for side in (before, after) if (content := side.read(of_trials)) is not None]
     if len(tables) < 2:
-        return  # there is no search, or it is said that the file is not committed
+        return  # it is said that the file is not committed
     try:
         committed, rebuilt = (pd.read_csv(io.BytesIO(content)) for content in tables)
-        chosen, found = (json.loads(side.read(paths.WINNER) or b"") for side in (before, after))
-        pairs = [(paths.TRIALS, committed.drop(columns=MEASURED), rebuilt.drop(columns=MEASURED))]
+        chosen, found = (json.loads(side.read(of_winner) or b"") for side in (before, after))
+        pairs = [(of_trials, committed.drop(columns=MEASURED), rebuilt.drop(columns=MEASURED))]
         if chosen["trial"] == found["trial"]:
-            pairs.append((paths.WINNER, pd.json_normalize(chosen["variant"]), pd.json_normalize(found["variant"])))
+            pairs.append((of_winner, pd.json_normalize(chosen["variant"]), pd.json_normalize(found["variant"])))
         for path, one, other in pairs:
             try:
                 pd.testing.assert_frame_equal(one, other, rtol=1e-9)
@@ -215,12 +223,12 @@ def _other_trials(before: Revision, after: Revision) -> Iterator[str]:
         accuracies = [pd.to_numeric(each["validation_accuracy"], errors="coerce") for each in (committed, rebuilt)]
         for trial, (was, now) in enumerate(zip(*accuracies, strict=True)):
             if not (abs(was - now) <= MOST_APART["validation_accuracy"] or (math.isnan(was) and math.isnan(now))):
-                yield f"{paths.TRIALS}: validation_accuracy of trial {trial} is {was} as committed and {now} as rebuilt"
+                yield f"{of_trials}: validation_accuracy of trial {trial} is {was} as committed and {now} as rebuilt"
         accuracy = dict(zip(committed["trial"], accuracies[0], strict=True))
         if chosen["trial"] != winner(committed) or chosen["validation_accuracy"] != accuracy[chosen["trial"]]:
-            yield f"{paths.WINNER}: trial {chosen['trial']} with this accuracy is not the best of {paths.TRIALS}"
+            yield f"{of_winner}: trial {chosen['trial']} with this accuracy is not the best of {of_trials}"
     except (KeyError, TypeError, ValueError):
-        yield f"{paths.TRIALS}: what it or {paths.WINNER} says as committed are not trials and the best of them"
+        yield f"{of_trials}: what it or {of_winner} says as committed are not trials and the best of them"
 
 
 def main() -> None:

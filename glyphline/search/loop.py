@@ -21,7 +21,7 @@ from glyphline.model.variant import Variant
 from glyphline.search.cluster import WORKER_SECONDS, ClusterError, VersionsDifferError, scatter, versions
 from glyphline.search.progress import Progress
 from glyphline.search.settings import Search
-from glyphline.search.space import suggest
+from glyphline.search.space import merged, suggest
 from glyphline.search.study import Study
 from glyphline.search.trial import Job, Report, Splits
 from glyphline.search.worker import KILLED, run_trial
@@ -30,23 +30,25 @@ TICK = 1.0  # seconds after which the loop looks around if nothing happens
 ATTEMPTS = 2  # at a trial whose process is killed: once may be bad luck
 
 
-def run_trials(client: distributed.Client, study: Study, splits: Splits) -> None:
-    """Run the trials that are left, and write how long each took.
+def run_trials(
+    client: distributed.Client, study: Study, splits: Splits, name: str, trial_memory_gib: float | None
+) -> None:
+    """Run the trials that are left of the search of this name, and write how long each took.
 
     Raises ClusterError, VersionsDifferError.
     """
-    loop = _Loop(client, study, splits)
+    loop = _Loop(client, study, splits, name, trial_memory_gib)
     loop.run()
     seconds = pd.DataFrame.from_dict(loop.seconds, orient="index", columns=["seconds", "training_seconds"])
     paths.RUNS.mkdir(exist_ok=True)
-    seconds.sort_index().to_csv(paths.TRIAL_SECONDS, index_label="trial")
+    seconds.sort_index().to_csv(paths.trial_seconds(name), index_label="trial")
 
 
-def timing_warnings(search: Search, threads: int) -> list[str]:
-    """What on so many threads is not reproducible, a sentence each."""
+def timing_warnings(name: str, search: Search, threads: int) -> list[str]:
+    """What of the search of this name is not reproducible on so many threads, a sentence each."""
     return [
-        f"search.{key}: {value} looks at other trials, and which have ended depends on timing: on {threads} workers "
-        "another run may find other trials; search.workers=1 is reproducible"
+        f"searches.{name}.{key}: {value} looks at other trials, and which have ended depends on timing: on {threads} "
+        "workers another run may find other trials; workers=1 is reproducible"
         for key, value in (("sampler", search.sampler), ("stopping", search.stopping))
         if value in ("tpe", "successive_halving") and threads > 1
     ]
@@ -64,8 +66,16 @@ class _Running:
 
 
 class _Loop:
-    def __init__(self, client: distributed.Client, study: Study, splits: Splits) -> None:
+    def __init__(
+        self,
+        client: distributed.Client,
+        study: Study,
+        splits: Splits,
+        name: str,
+        trial_memory_gib: float | None,
+    ) -> None:
         self._client, self._study, self._search, self._splits = client, study, study.search, splits
+        self._name, self._trial_memory_gib = name, trial_memory_gib
         self._topic = uuid.uuid4().hex[:8]  # two searches on one scheduler keep apart
         self._inbox: SimpleQueue[Report | None] = SimpleQueue()  # None: look around
         self._interrupted = False
@@ -82,7 +92,7 @@ class _Loop:
         try:
             self._data = scatter(self._client, self._splits)
             signal.signal(signal.SIGINT, lambda *_: self._interrupt(default))
-            for warning in timing_warnings(self._search, self._threads()):
+            for warning in timing_warnings(self._name, self._search, self._threads()):
                 self._progress.note(warning)
             while self._running or self._study.has_trials_left:
                 if self._interrupted:
@@ -132,7 +142,7 @@ class _Loop:
         """Submit a trial, unless it is at its end already."""
         drawn = suggest(trial, self._search.space)
         try:
-            variant = Variant.model_validate(self._search.fixed.model_dump() | drawn)
+            variant = Variant.model_validate(merged(self._search.fixed.model_dump(), drawn))
             variant.check_fits(self._splits.train.image_shape[0])
         except ValueError as error:
             first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
@@ -153,7 +163,7 @@ class _Loop:
             self._data,
             self._topic,
             versions(),
-            self._search.trial_memory_gib,
+            self._trial_memory_gib,
             key=f"trial-{self._topic}-{job.number}-{uuid.uuid4().hex[:4]}",
             pure=False,
         )

@@ -1,8 +1,9 @@
-"""What a search is: the schema of `search` in params.yaml, and the variant that it finds."""
+"""What a search is: the schema of an entry under `searches` in params.yaml, and the variant that it finds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from glyphline import paths
 from glyphline.errors import ParamsError
 from glyphline.model.variant import Variant, check_key
-from glyphline.search.space import Alternatives, examples
+from glyphline.search.space import Space, examples, merged
 
 PositiveInt = Annotated[int, Field(ge=1)]
 
@@ -29,9 +30,10 @@ CLUSTER_VARIABLES = {
 
 
 class Search(BaseModel, extra="forbid", strict=True, frozen=True):
-    """A search for the best of many variants by their validation accuracy, and where its trials run.
+    """A search for the best of many variants by their validation accuracy.
 
-    A trial's variant is `fixed` with what was drawn from `space`; variant `tuned` is the best trial's with `final`.
+    A trial's variant is `fixed` with what was drawn from `space`; the variant of the search's name is the best trial's
+    with `final`.
     """
 
     trials: PositiveInt = Field(description="how many variants to try")
@@ -48,17 +50,8 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
     )
     patience: PositiveInt = Field(default=3, description="epochs that plateau waits")
     fixed: Variant = Field(description="what all trials share; epochs is the most that a trial may take")
-    space: dict[str, Alternatives] = Field(min_length=1, description="what the trials differ in: a variant's keys")
-    final: dict[str, Any] = Field(default={}, description="what `tuned` is trained with instead: a variant's keys")
-    workers: PositiveInt = Field(
-        default=2, description="processes on this machine, unless GLYPHLINE_SCHEDULER names a cluster"
-    )
-    trial_memory_gib: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="a trial that takes more fails; null for its worker's limit",
-    )
+    space: Space = Field(min_length=1, description="what the trials differ in: a variant's keys")
+    final: dict[str, Any] = Field(default={}, description="what the winner is trained with instead: a variant's keys")
 
     @model_validator(mode="before")
     @classmethod
@@ -71,7 +64,7 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
 
     @field_validator("space")
     @classmethod
-    def _is_about_variants(cls, space: dict[str, Alternatives]) -> dict[str, Alternatives]:
+    def _is_about_variants(cls, space: Space) -> Space:
         for key, alternatives in space.items():
             if key in NOT_SEARCHED:
                 raise ValueError(f"{key} is not searched: {NOT_SEARCHED[key]}")
@@ -87,25 +80,28 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
         return final
 
 
-def required(search: Search | None) -> Search:
-    """The search, where params.yaml has one. Raises ParamsError."""
-    if search is None:
-        raise ParamsError(f"{paths.PARAMS}: search: this section is missing; docs/search.md says what it holds")
-    return search
+def search_named(searches: Mapping[str, Search], name: str) -> Search:
+    """The search of this name. Raises ParamsError where params.yaml has none."""
+    if name not in searches:
+        known = f"among {', '.join(searches)}" if searches else "and no other; docs/search.md says how to write one"
+        raise ParamsError(f"{paths.PARAMS}: searches.{name}: there is no such search {known}")
+    return searches[name]
 
 
-def tuned_variant(search: Search | None) -> Variant:
-    """The variant `tuned`: what tune found, with search.final on top.
+def winning_variant(name: str, search: Search) -> Variant:
+    """The variant that has a search's name: what tune found, with `final` on top.
 
-    Raises ParamsError where there is no search, where tune has found nothing, or where the two do not go together.
+    Raises ParamsError where tune has found nothing, or where the two do not go together.
     """
-    final = required(search).final
+    final = search.final
     try:
-        found = json.loads(paths.WINNER.read_text(encoding="utf-8"))["variant"]
+        found = json.loads(paths.winner(name).read_text(encoding="utf-8"))["variant"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise ParamsError(f"{paths.WINNER}: the winner of the search is not in it; run: dvc repro tune") from None
+        raise ParamsError(
+            f"{paths.winner(name)}: the winner of the search is not in it; run: dvc repro tune@{name}"
+        ) from None
     try:
-        return Variant.model_validate(found | final)
+        return Variant.model_validate(merged(found, final))
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ParamsError(f"{paths.PARAMS}: search.final: together with what was found: {reason}") from None
+        raise ParamsError(f"{paths.PARAMS}: searches.{name}.final: together with what was found: {reason}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -22,7 +23,9 @@ def _is_number(value: Any) -> Any:
 
 
 def _kind_of(value: Any) -> str:
-    """Which alternatives a mapping of params.yaml means: the tag of Range, Choices or Entries."""
+    """Which alternatives a mapping of params.yaml means: the tag of Range, Choices, Entries or Section."""
+    if isinstance(value, dict) and value and all(isinstance(each, dict | BaseModel) for each in value.values()):
+        return "[entries]" if value.keys() & {"count", "each"} else "[section]"
     keys = set(value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ())
     return "[choices]" if "choices" in keys else "[entries]" if keys & {"count", "each"} else "[range]"
 
@@ -90,16 +93,23 @@ class Entries(BaseModel, extra="forbid", strict=True, frozen=True):
         return count
 
 
+Section = dict[str, Values]  # by key of a section of a variant, such as augmentation
+
 Alternatives = Annotated[
-    Annotated[Range, Tag("[range]")] | Annotated[Choices, Tag("[choices]")] | Annotated[Entries, Tag("[entries]")],
+    Annotated[Range, Tag("[range]")]
+    | Annotated[Choices, Tag("[choices]")]
+    | Annotated[Entries, Tag("[entries]")]
+    | Annotated[Section, Tag("[section]")],
     Discriminator(_kind_of),
 ]
 
 Space = dict[str, Alternatives]
 
 
-def examples(alternatives: Range | Choices | Entries) -> list[Any]:
+def examples(alternatives: Range | Choices | Entries | Section) -> list[Any]:
     """The values that say whether a variant's key can have all of them."""
+    if isinstance(alternatives, dict):
+        return [{key: value} for key, values in alternatives.items() for value in examples(values)]
     if isinstance(alternatives, Choices):
         return alternatives.choices
     if isinstance(alternatives, Range):
@@ -107,13 +117,39 @@ def examples(alternatives: Range | Choices | Entries) -> list[Any]:
     return [[value] for value in examples(alternatives.each)]
 
 
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A variant's values with others in place of some; of a section, such as augmentation, the other keys stay."""
+    return dict(values) | {
+        key: merged(values[key], change)
+        if isinstance(change, Mapping) and isinstance(values.get(key), Mapping)
+        else change
+        for key, change in changes.items()
+    }
+
+
 def suggest(trial: optuna.trial.BaseTrial, space: Space) -> dict[str, Any]:
     """What Optuna draws for a trial: a variant's keys and their values, lists put together."""
-    return {key: _draw(trial, key, alternatives) for key, alternatives in space.items()}
+    return {
+        key: {inner: _draw(trial, f"{key}.{inner}", values) for inner, values in alternatives.items()}
+        if isinstance(alternatives, dict)
+        else _draw(trial, key, alternatives)
+        for key, alternatives in space.items()
+    }
+
+
+def _flat(space: Space) -> Iterator[tuple[str, Range | Choices | Entries]]:
+    for key, alternatives in space.items():
+        if isinstance(alternatives, dict):
+            yield from ((f"{key}.{inner}", values) for inner, values in alternatives.items())
+        else:
+            yield key, alternatives
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """Every parameter that a trial may have, by the name that Optuna knows it by: `key`, or `key_1` for an entry."""
+    """Every parameter that a trial may have, by the name that Optuna knows it by.
+
+    That is `key`, `key_1` for an entry of a list, `augmentation.shift` for a key of a section.
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     def of(values: Range | Choices) -> BaseDistribution:
@@ -124,7 +160,7 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
         return FloatDistribution(float(values.low), float(values.high), values.log, values.step)
 
     found: dict[str, BaseDistribution] = {}
-    for key, alternatives in space.items():
+    for key, alternatives in _flat(space):
         if isinstance(alternatives, Entries):
             found[f"{key}_count"] = of(alternatives.count)
             found |= {f"{key}_{n}": of(alternatives.each) for n in range(1, int(alternatives.count.high) + 1)}
@@ -138,7 +174,7 @@ def encode(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def _draw(trial: optuna.trial.BaseTrial, name: str, alternatives: Alternatives) -> Any:
+def _draw(trial: optuna.trial.BaseTrial, name: str, alternatives: Range | Choices | Entries) -> Any:
     if isinstance(alternatives, Entries):
         count = _draw(trial, f"{name}_count", alternatives.count)
         return [_draw(trial, f"{name}_{position}", alternatives.each) for position in range(1, count + 1)]

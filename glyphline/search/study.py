@@ -25,7 +25,7 @@ from glyphline import paths
 from glyphline.errors import GlyphlineError
 from glyphline.search.cluster import versions
 from glyphline.search.settings import Search
-from glyphline.search.space import distributions, suggest
+from glyphline.search.space import distributions, merged, suggest
 from glyphline.search.table import FAILED, STOPPED, row, trials_table, winner
 
 STARTUP_TRIALS = 5  # of TPE, at random: half of the default number of trials
@@ -166,22 +166,26 @@ class Study:
         """All trials, when they have ended."""
         return trials_table(self._study, self.search.trials, self.search.space, self.transient_failures)
 
-    def write(self) -> None:
-        """Write the table, the winner and the space. Raises GlyphlineError where every trial failed."""
+    def write(self, name: str) -> None:
+        """Write the table, the winner and the space of the search of this name.
+
+        Raises GlyphlineError where every trial failed.
+        """
         table = self.table()
         best = winner(table)
         if best is None:
-            raise GlyphlineError(f"{paths.PARAMS}: search: every trial failed, the first: {table['failure'].iloc[0]}")
+            reason = table["failure"].iloc[0]
+            raise GlyphlineError(f"{paths.PARAMS}: searches.{name}: every trial failed, the first: {reason}")
         found = {key: self.row(best)[key] for key in ("trial", "validation_accuracy", "best_epoch")}
-        found["variant"] = self.search.fixed.model_dump() | suggest(self._trials()[best], self.search.space)
+        found["variant"] = merged(self.search.fixed.model_dump(), suggest(self._trials()[best], self.search.space))
         space = {name: distribution_to_json(each) for name, each in distributions(self.search.space).items()}
-        for path in (paths.TRIALS, paths.SPACE):
+        for path in (paths.trials(name), paths.space(name)):
             path.parent.mkdir(parents=True, exist_ok=True)
-        paths.SPACE.write_text(json.dumps(space, indent=2) + "\n", encoding="utf-8")
-        table.to_csv(paths.TRIALS, index=False)
-        paths.WINNER.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        paths.space(name).write_text(json.dumps(space, indent=2) + "\n", encoding="utf-8")
+        table.to_csv(paths.trials(name), index=False)
+        paths.winner(name).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         accuracy = f"validation accuracy {found['validation_accuracy']:.4f}"
-        print(f"{paths.WINNER}: trial {best} of {len(table)}, {accuracy}")
+        print(f"{paths.winner(name)}: trial {best} of {len(table)}, {accuracy}")
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_a_name_that_only_a_forged_lock_says_is_checked_runs_and_removes_nothing
     assert any(f": {NAME}; " in sentence for sentence in problems(clone.root)), "and make verify says so"
 
 
-@pytest.mark.parametrize("stage", ["download", "preprocess", "train", "tune", "train_tuned", "evaluate", "report"])
+@pytest.mark.parametrize("stage", ["download", "preprocess", "train", "tune", "train_winner", "evaluate", "report"])
 def test_a_stage_that_reads_params_yaml_refuses_all_of_it(
     small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -104,7 +104,8 @@ def test_a_stage_that_reads_params_yaml_refuses_all_of_it(
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     main = importlib.import_module(f"stages.{stage}").main
     said = "params.yaml: gate.accuracy_flor: unknown key; did you mean accuracy_floor?"
-    assert refusal(main, *["winner"] * (stage == "train")) == said
+    entry = {"train": ["winner"], "tune": ["tuned"], "train_winner": ["tuned"]}.get(stage, [])
+    assert refusal(main, *entry) == said
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 

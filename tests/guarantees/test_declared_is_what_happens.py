@@ -33,12 +33,13 @@ ORDER = {("download", "data/params.schema.json")}
 UNOPENED = {
     ("evaluate", "data/prepared/train/*"),  # of the labels to check, those of the validation split are looked at
     ("plot", "data/evaluation/*/probabilities.npy"),
+    ("plot", "metrics/search/*/winner.json"),
     ("report", "data/prepared/*/images.npy"),  # it reads how many there are of each class
     ("report", "data/prepared/*/labels.npy"),
 }
 # Read and not declared, because it changes nothing that is written: download depends on the record and reads it again.
 EARLY = {("check", "datasets")}
-# As little does it change where the trials of a search run.
+# As little does it change where the trials of the searches run.
 WHERE = {"workers", "trial_memory_gib"}
 
 
@@ -61,7 +62,7 @@ def differences(stage: str, declared: Needs, happened: Needs, files: Iterable[st
     code = {name for name in beside if not under(name, schemas(declared), "/")}
     unopened = [pattern for name, pattern in UNOPENED if name == stage]
     inside = {name for name in files if under(name, declared.read, "/") and not is_code(name)} - declared.read
-    keys = declared.parameters | {f"search.{name}" for name in WHERE if stage == "tune"}
+    keys = declared.parameters | (WHERE if stage.startswith("tune@") else set())
     if "params.yaml" in declared.read:
         keys |= happened.parameters
     written = {name.removesuffix(".partial") for name in happened.written}

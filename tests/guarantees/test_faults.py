@@ -92,7 +92,17 @@ def said_when_failing(output: str) -> str:
     return said
 
 
-STAGES = ("check", "download", "preprocess", "train@mlp", "tune", "train_tuned", "evaluate", "plot", "report")
+STAGES = (
+    "check",
+    "download",
+    "preprocess",
+    "train@mlp",
+    "tune@tuned",
+    "train_winner@tuned",
+    "evaluate",
+    "plot",
+    "report",
+)
 QUICK = ("preprocess",)
 
 
@@ -117,8 +127,8 @@ def disk_fills_up(finished: Clone, tmp_path: Path, stage: str, share: float) -> 
     """Run a stage with room for a share of what it writes, and once more with room."""
     written = outs(finished, stage)
     own = sum(int(out["size"]) for out in written)
-    if stage == "tune":  # its study is most of what it writes
-        own = sum(path.stat().st_size for path in (finished.root / "runs/search").iterdir())
+    if stage == "tune@tuned":  # its study is most of what it writes
+        own = max(path.stat().st_size for path in (finished.root / "runs/search").iterdir())
     room = int(share * own)
     disk, after = tmp_path / "disk", tmp_path / "after"
     disk.mkdir()

@@ -22,7 +22,17 @@ from tests.search.conftest import wait_until
 
 pytestmark = pytest.mark.long
 
-STAGES = ("check", "download", "preprocess", "train@mlp", "tune", "train_tuned", "evaluate", "plot", "report")
+STAGES = (
+    "check",
+    "download",
+    "preprocess",
+    "train@mlp",
+    "tune@tuned",
+    "train_winner@tuned",
+    "evaluate",
+    "plot",
+    "report",
+)
 KILLS_INSIDE, KILLS_AFTER = 3, 1  # of each stage: while it runs, and when DVC writes down that it ran
 CACHING_SECONDS = 0.2  # in which DVC does so, about
 
@@ -183,14 +193,14 @@ def test_a_dvc_lock_cut_short_is_made_again_without_training(clone: Clone, finis
     assert 0 < unreadable < len(cuts)
 
 
-@pytest.mark.parametrize("stage", ["preprocess", "train@mlp", "tune", "evaluate"])
+@pytest.mark.parametrize("stage", ["preprocess", "train@mlp", "tune@tuned", "evaluate"])
 def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
     finished: Clone, complete: Clone, seconds: dict[str, float], stage: str
 ) -> None:
     delay = random.Random(f"orphans of {stage}").uniform(0.2, 0.6) * seconds[stage]
 
     def strike_after(delay: float) -> bool:
-        if stage == "tune":
+        if stage == "tune@tuned":
             shutil.rmtree(complete.root / "runs/search", ignore_errors=True)  # it would go on from trials that are done
         return strike(complete, stage, f"Running stage '{stage}'", delay, group=False)
 
@@ -204,7 +214,7 @@ def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
 
 def test_a_killed_search_takes_its_workers_with_it(finished: Clone, complete: Clone) -> None:
     shutil.rmtree(complete.root / "runs/search")
-    process = complete.start("dvc", "repro", "--force", "--single-item", "tune", PYTHONUNBUFFERED="1")
+    process = complete.start("dvc", "repro", "--force", "--single-item", "tune@tuned", PYTHONUNBUFFERED="1")
     said = "".join(lines_until(process, "1 of 2 done"))
     found = [each for each in psutil.Process(process.pid).children(recursive=True) if "stages.tune" in each.cmdline()]
     assert found, said
@@ -214,6 +224,6 @@ def test_a_killed_search_takes_its_workers_with_it(finished: Clone, complete: Cl
     assert process.returncode != 0
     wait_until(lambda: not at_work(complete), "the workers are gone")
     # Forced: DVC may know what comes of a search that was over before.
-    said = complete.dvc("repro", "--force", "--single-item", "tune").stdout
+    said = complete.dvc("repro", "--force", "--single-item", "tune@tuned").stdout
     assert "1 of 2 trials were done before" in said
     assert_same(finished, complete)

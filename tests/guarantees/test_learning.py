@@ -13,7 +13,7 @@ from glyphline.evaluation.scoring import cross_entropy
 from glyphline.model import networks, training
 from glyphline.model.training import Examples
 from glyphline.model.variant import Augmentation, Variant
-from glyphline.search.settings import tuned_variant
+from glyphline.search.settings import winning_variant
 from tests.conftest import REPOSITORY, Labelled
 from tests.model.test_training import fit
 
@@ -27,7 +27,8 @@ def variants() -> dict[str, Variant]:
     params = load_params(REPOSITORY / "params.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        return dict(params.variants) | ({"tuned": tuned_variant(params.search)} if params.search else {})
+        found = {name: winning_variant(name, search) for name, search in params.searches.items()}
+        return dict(params.variants) | found
 
 
 VARIANTS = variants()

@@ -69,14 +69,15 @@ def test_errors_holds_exceptions_and_words_for_them() -> None:
 
 def test_paths_names_only_what_dvc_yaml_declares() -> None:
     """What a stage writes there is what it declares: test_declared_is_what_happens.py."""
+    found = next(iter(config.load_params(REPOSITORY / "params.yaml").searches))
     declared = {path for needs in declarations(REPOSITORY).values() for path in needs.read | needs.written}
     beside = {"runs", "data/downloads", "datasets"}  # of the records download names the chosen one
     for name, value in vars(paths).items():
-        path = value("tuned") if inspect.isfunction(value) else value
+        path = value(found) if inspect.isfunction(value) else value
         if isinstance(path, Path):
             holds_some = any(under(each, [str(path)], "/") for each in declared)
             assert holds_some or under(str(path), declared | beside, "/"), name
-    assert paths.model(paths.TUNED) in map(Path, declared)
+    assert paths.model(found) in map(Path, declared)
 
 
 def test_schema_gives_what_ruamel_yaml_and_pydantic_give() -> None:
@@ -93,15 +94,17 @@ def test_config_adds_nothing_to_what_the_sections_schemas_say(tmp_path: Path, wr
     if not written_out:
         space = {"dense": {"count": {"low": 1, "high": 2}, "each": {"low": 8, "high": 16}}}
         values |= {"variants": {"least": {"epochs": 1}}, "preprocess": {"validation_fraction": 0.5}, "gate": {}}
-        values["search"] = {"trials": 1, "fixed": {"epochs": 1}, "space": space}
+        values["searches"] = {"found": {"trials": 1, "fixed": {"epochs": 1}, "space": space}}
     with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML().dump(values, stream)
     params = config.load_params(tmp_path / "params.yaml")
     assert params.preprocess == Preprocess.model_validate(values["preprocess"])
     assert params.variants == {name: Variant.model_validate(value) for name, value in values["variants"].items()}
-    assert params.search == Search.model_validate(values["search"])
+    assert params.searches == {name: Search.model_validate(value) for name, value in values["searches"].items()}
     assert params.gate == Gate.model_validate(values["gate"])
-    others = {name: value for name, value in values.items() if name not in {"preprocess", "variants", "search", "gate"}}
+    others = {
+        name: value for name, value in values.items() if name not in {"preprocess", "variants", "searches", "gate"}
+    }
     assert others == {name: getattr(params, name) for name in others}
     assert set(values) == set(config.Params.model_fields), "a section without a test here"
 

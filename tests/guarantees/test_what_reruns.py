@@ -11,27 +11,28 @@ from tests.conftest import REPOSITORY
 from tests.guarantees.declared import declarations, repository, under
 from tests.pipeline.conftest import RUNNING, Clone
 
-# By key of params.yaml, the stages that read it and what comes after them. {variant} is the one in the key. `check`
-# reads the whole file and is left out; what it writes depends on no value, so nothing follows from it. So is a stage
-# that no row names.
+# By key of params.yaml, the stages that read it and what comes after them. {name} is the variant or search in the key.
+# `check` reads the whole file and is left out; what it writes depends on no value, so nothing follows from it. So is a
+# stage that no row names.
 JUDGED = ("evaluate", "plot", "report")
-TRAINED = ("train@*", "tune", "train_tuned", *JUDGED)
+SEARCHED = ("tune@{name}", "train_winner@{name}", *JUDGED)
+TRAINED = ("train@*", "tune@*", "train_winner@*", *JUDGED)
 RERUN = {
     "dataset": ("download", "preprocess", *TRAINED),
     "seed": ("preprocess", *TRAINED),
     "limit": ("preprocess", *TRAINED),
-    "threads": ("train@*", "train_tuned", *JUDGED),
+    "threads": ("train@*", "train_winner@*", *JUDGED),
     "preprocess.*": ("preprocess", *TRAINED),
-    "variants.*": ("train@{variant}", *JUDGED),
-    "search.trials": ("tune", "train_tuned", *JUDGED),
-    "search.sampler": ("tune", "train_tuned", *JUDGED),
-    "search.stopping": ("tune", "train_tuned", *JUDGED),
-    "search.patience": ("tune", "train_tuned", *JUDGED),
-    "search.fixed.*": ("tune", "train_tuned", *JUDGED),
-    "search.space.*": ("tune", "train_tuned", *JUDGED),
-    "search.final.*": ("train_tuned", *JUDGED),
-    "search.workers": (),  # where the trials run
-    "search.trial_memory_gib": (),
+    "variants.*": ("train@{name}", *JUDGED),
+    "searches.*.trials": SEARCHED,
+    "searches.*.sampler": SEARCHED,
+    "searches.*.stopping": SEARCHED,
+    "searches.*.patience": SEARCHED,
+    "searches.*.fixed.*": SEARCHED,
+    "searches.*.space.*": SEARCHED,
+    "searches.*.final.*": ("train_winner@{name}", *JUDGED),
+    "workers": (),  # where the trials run
+    "trial_memory_gib": (),
     "gate.*": (),  # what is allowed to land, not what comes out
 }
 NAMED = {name.partition("@")[0] for row in RERUN.values() for name in row}
@@ -52,7 +53,7 @@ def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
 def expected(key: str, stages: list[str]) -> set[str]:
     rows = [row for row in RERUN if fnmatchcase(key, row)]
     assert len(rows) == 1, f"{key} stands in {len(rows)} rows of the table instead of one"
-    patterns = [pattern.format(variant=key.split(".")[1]) if "{" in pattern else pattern for pattern in RERUN[rows[0]]]
+    patterns = [pattern.format(name=key.split(".")[1]) if "{" in pattern else pattern for pattern in RERUN[rows[0]]]
     return {name for name in stages if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 
@@ -85,7 +86,7 @@ def test_a_changed_record_concerns_download_alone_and_only_where_it_is_the_chose
 # One of each kind. Where the trials run changes nothing: tests/pipeline/test_repro.py.
 CHANGES = (
     "preprocess.validation_fraction=0.2",
-    "search.fixed.batch_size=32",
+    "searches.tuned.fixed.batch_size=32",
     "variants.convnet.augmentation.shift=1.0",
 )
 
@@ -96,9 +97,9 @@ def test_dvc_reruns_just_that_and_goes_back_without_training(clone: Clone, finis
     key = change.partition("=")[0]
     due = expected(key, list(declarations(clone.root)))
     ran = named(set(RUNNING.findall(clone.dvc("exp", "run", "-S", change).stdout)))
-    # A search may come to the same winner, and then nothing follows from it.
-    winner_kept = key.startswith("search.") and not clone.git("diff", "--stat", "metrics/search/winner.json")
-    assert ({"tune"} if winner_kept else due) <= ran <= due
+    # A search may come to the same winner, and then nothing has to follow from it.
+    winner_kept = key.startswith("searches.") and not clone.git("diff", "--stat", "metrics/search/tuned/winner.json")
+    assert ({"tune@tuned"} if winner_kept else due) <= ran <= due
     assert clone.git("diff", "--numstat", "params.yaml").split()[:2] == ["1", "1"], "a line of params.yaml is another"
     (clone.root / "params.yaml").write_text(finished.read("params.yaml"), encoding="utf-8")
     assert "Running stage 'train" not in clone.dvc("repro").stdout

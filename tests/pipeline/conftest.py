@@ -29,6 +29,7 @@ VARIANTS = {
         "seeds": 2,
     },
 }
+SEARCHES = ("tuned", "auto")
 RUNNING = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
 
 
@@ -86,7 +87,7 @@ def build(folder: Path) -> None:
     root, audit = folder / "clone", folder / "audit"
     audit.mkdir(parents=True)
     copy_tree(root)
-    shrink(root / "params.yaml", variants=VARIANTS)
+    shrink(root / "params.yaml", variants=VARIANTS, searches=SEARCHES)
     shutil.rmtree(root / "metrics")
     (root / "dvc.lock").unlink()
     clone = start_repository(root)
@@ -112,20 +113,27 @@ def copy_tree(destination: Path) -> None:
         shutil.copy2(REPOSITORY / name, destination / name)
 
 
-def shrink(params: Path, limit: int | None = 300, variants: Mapping[str, object] | Sequence[str] = ()) -> None:
-    """Make params.yaml ask for few images and one epoch a variant, in DVC's own style.
+def shrink(
+    params: Path,
+    limit: int | None = 300,
+    variants: Mapping[str, object] | Sequence[str] = (),
+    searches: Sequence[str] = SEARCHES[:1],
+) -> None:
+    """Make params.yaml ask for few images, one epoch a variant and two trials a search, in DVC's own style.
 
-    variants: others in their place, or the names of those that stay; all if left out.
+    variants: others in their place, or the names of those that stay; all if left out. searches: those that stay.
     """
     yaml = YAML()
     values = yaml.load(params.read_text(encoding="utf-8"))
     values["limit"] = limit
-    values["search"] |= {"trials": 2, "workers": 1}
+    values["workers"] = 1
+    values["searches"] = {name: values["searches"][name] | {"trials": 2} for name in searches}
+    of_searches = [search[key] for search in values["searches"].values() for key in ("fixed", "final")]
     if isinstance(variants, Mapping):
         values["variants"] = dict(variants)
     elif variants:
         values["variants"] = {name: values["variants"][name] for name in values["variants"] if name in variants}
-    for section in (*values["variants"].values(), values["search"]["fixed"], values["search"]["final"]):
+    for section in (*values["variants"].values(), *of_searches):
         section["epochs"] = 1
     with params.open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.guarantees.conftest import differing
 from tests.guarantees.declared import declarations
-from tests.pipeline.conftest import RUNNING, VARIANTS, Clone
+from tests.pipeline.conftest import RUNNING, SEARCHES, VARIANTS, Clone
 
 UP_TO_DATE = "Data and pipelines are up to date."
 
@@ -28,10 +28,10 @@ def test_one_command_builds_everything(finished: Clone) -> None:
     said = (finished.root.parent / "said.txt").read_text(encoding="utf-8")
     assert stages_run(said) == set(declarations(finished.root))
     scores = json.loads(finished.read("metrics/test.json"))
-    assert list(scores) == [*VARIANTS, "tuned"]
+    assert list(scores) == [*VARIANTS, *SEARCHES]
     assert {score["n"] for score in scores.values()} == {1000}, "the test set is not limited"
     page = finished.read("report/index.html")
-    for name in (*VARIANTS, "tuned"):
+    for name in (*VARIANTS, *SEARCHES):
         assert f'id="variant-{name}"' in page
         for path in (
             f"models/{name}.keras",
@@ -39,12 +39,14 @@ def test_one_command_builds_everything(finished: Clone) -> None:
             f"metrics/history/{name}.csv",
             f"data/evaluation/{name}/confusion.csv",
             f"plots/{name}/curves.png",
-            f"runs/train{'_' if name == 'tuned' else '@'}{name}.json",
+            f"runs/train{'_winner' if name in SEARCHES else ''}@{name}.json",
         ):
             assert (finished.root / path).is_file(), path
-    for name in ("history", "importances", "coordinates"):
-        assert (finished.root / f"plots/search/{name}.png").is_file()
-    assert len(finished.read("metrics/search/trials.csv").splitlines()) == 1 + 2
+    for search in SEARCHES:
+        for name in ("history", "importances", "coordinates"):
+            assert (finished.root / f"plots/search/{search}/{name}.png").is_file()
+        assert f'id="search-{search}"' in page
+        assert len(finished.read(f"metrics/search/{search}/trials.csv").splitlines()) == 1 + 2
 
 
 def test_git_sees_the_metrics_and_the_lock_and_nothing_else(finished: Clone) -> None:
@@ -55,14 +57,14 @@ def test_git_sees_the_metrics_and_the_lock_and_nothing_else(finished: Clone) -> 
 def test_an_experiment_trains_the_variants_that_it_changes_or_adds_and_no_other(clone: Clone) -> None:
     before = clone.read("params.yaml").splitlines()
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
-    output = clone.dvc("exp", "run", "-S", "variants.mlp.epochs=2", "-S", new, "-S", "search.workers=3").stdout
+    output = clone.dvc("exp", "run", "-S", "variants.mlp.epochs=2", "-S", new, "-S", "workers=3").stdout
     trained = {name for name in stages_run(output) if name.startswith(("train", "tune"))}
     assert trained == {"train@mlp", "train@wide"}, "where the trials run changes nothing"
     assert len(clone.read("metrics/history/mlp.csv").splitlines()) == 1 + 2
-    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", "tuned"]
+    assert list(json.loads(clone.read("metrics/test.json"))) == [*VARIANTS, "wide", *SEARCHES]
     assert (clone.root / "plots/wide/network.png").is_file()
     after = clone.read("params.yaml").splitlines()
-    changed = ["  workers: 1"]  # another entry has as many epochs as mlp had
+    changed = ["workers: 1"]  # another entry has as many epochs as mlp had
     assert [line for line in before if line not in after] == changed, "what is left alone is written as before"
     assert len(after) == len(before) + 8, "wide, its four keys and the three numbers in lists"
 
@@ -70,7 +72,7 @@ def test_an_experiment_trains_the_variants_that_it_changes_or_adds_and_no_other(
 def test_the_diffs_tell_what_an_experiment_changed(clone: Clone) -> None:
     params = json.loads(clone.dvc("params", "diff", "--json").stdout)["params.yaml"]
     assert params.pop("variants.mlp.epochs") == {"old": 1, "new": 2, "diff": 1}
-    assert params.pop("search.workers") == {"old": 1, "new": 3, "diff": 2}
+    assert params.pop("workers") == {"old": 1, "new": 3, "diff": 2}
     assert {key.rpartition(".")[0] for key in params} == {"variants.wide"}
     metrics = json.loads(clone.dvc("metrics", "diff", "--json").stdout)
     assert metrics["metrics/train/mlp.json"]["epochs"] == {"old": 1, "new": 2, "diff": 1}
@@ -85,7 +87,7 @@ def test_plots_of_two_revisions_lie_over_each_other(clone: Clone) -> None:
     content = json.dumps(plots["data"]["metrics/history/mlp.csv"])
     assert "HEAD" in content
     assert "workspace" in content
-    for name in (*VARIANTS, "wide", "tuned"):
+    for name in (*VARIANTS, "wide", *SEARCHES):
         assert f"metrics/predictions/{name}.csv" in plots["data"], "a confusion matrix each"
 
 
@@ -119,7 +121,7 @@ def test_a_bad_parameter_stops_everything_with_one_sentence(clone: Clone, overri
     assert "Traceback" not in result.stdout
 
 
-def test_a_variant_with_the_name_of_the_search_s_winner_is_refused_before_anything_runs(clone: Clone) -> None:
+def test_a_variant_with_the_name_of_a_search_is_refused_before_anything_runs(clone: Clone) -> None:
     params = clone.read("params.yaml")
     result = clone.dvc("exp", "run", "-S", "+variants.tuned={dense:[8],epochs:1}", check=False)
     said = clone.run("python", "-m", "stages.check", check=False)
@@ -129,7 +131,7 @@ def test_a_variant_with_the_name_of_the_search_s_winner_is_refused_before_anythi
     assert re.search(r"ERROR: output '.*tuned.*' is specified in", result.stdout), "DVC sees two stages write one file"
     assert "Traceback" not in result.stdout
     assert said.returncode == 1
-    assert said.stdout.startswith("params.yaml: variants.tuned: this name is kept for the winner of the search")
+    assert said.stdout.startswith("params.yaml: searches: tuned: a variant has this name already")
 
 
 @pytest.mark.long

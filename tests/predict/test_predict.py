@@ -247,7 +247,7 @@ def test_a_missing_model_says_how_to_train_it(pictures: list[str], world: Path, 
     assert "train it with: dvc repro train@convnet" in refused(paths.model("convnet"), pictures, capsys)
     assert "train it with: dvc repro train@convnet" in refused(world / paths.model("convnet"), pictures, capsys)
     assert "train it with: dvc repro train@best" in refused(paths.seed_models("best") / "7.keras", pictures, capsys)
-    assert "train it with: dvc repro train_tuned" in refused(paths.model("tuned"), pictures, capsys)
+    assert "train it with: dvc repro train_winner@tuned" in refused(paths.model("tuned"), pictures, capsys)
     assert "train one with: dvc repro train@original" in refused(paths.model("smal"), pictures, capsys)
     assert "train one with: dvc repro train@original" in refused(world / "convnet.keras", pictures, capsys)
 

@@ -313,7 +313,7 @@ def test_the_seeds_are_shown_where_there_are_several(page: str) -> None:
 
 def test_the_search_is_shown_with_every_trial_and_the_winner_s_parameters(page: str) -> None:
     assert '<h2 id="search-title">The search</h2>' in page
-    table = page[page.index('id="trials-caption"') : page.index("</table>", page.index('id="trials-caption"'))]
+    table = page[page.index('id="trials-tuned"') : page.index("</table>", page.index('id="trials-tuned"'))]
     assert "4 trials, chosen by their accuracy on the validation split" in table
     assert table.count('<th scope="row"') == 4
     assert "diverged in epoch 2" in table
@@ -323,7 +323,7 @@ def test_the_search_is_shown_with_every_trial_and_the_winner_s_parameters(page: 
 
 def test_one_variant_that_params_yaml_does_not_have_is_a_report_too(small: Run) -> None:
     metrics = {key: value for key, value in small.test["winner"].items() if key != "seeds"}
-    page = render(replace(small, test={"winner": metrics}, trials=None, variants={}))
+    page = render(replace(small, test={"winner": metrics}, trials={}, variants={}))
     text = text_of(page)
     assert "There is no other variant to compare it with." in text
     assert "beyond noise:" not in text

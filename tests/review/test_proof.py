@@ -128,7 +128,8 @@ def add_variant(root: Path) -> None:
     edit(root / TEST_METRICS, lambda metrics: metrics.update(ghost=metrics["mlp"]))
 
 
-OTHER_TRIALS = "metrics/search/trials.csv: its hyper-parameters are not those that the rebuild drew from the same seed"
+TRIALS, WINNER = paths.trials("tuned"), paths.winner("tuned")
+OTHER_TRIALS = f"{TRIALS}: its hyper-parameters are not those that the rebuild drew from the same seed"
 
 
 @pytest.mark.parametrize(
@@ -156,16 +157,16 @@ OTHER_TRIALS = "metrics/search/trials.csv: its hyper-parameters are not those th
             f"{TRAINED}: validation.accuracy is 0.999 as committed and 0.",
         ),
         (forge_data, "dvc.lock: data/prepared is not what the rebuild made"),
-        (replacing_cell(paths.TRIALS, 1, "learning_rate", 0.5), OTHER_TRIALS),
-        (replacing_cell(paths.TRIALS, 1, "activation", "relu"), OTHER_TRIALS),
+        (replacing_cell(TRIALS, 1, "learning_rate", 0.5), OTHER_TRIALS),
+        (replacing_cell(TRIALS, 1, "activation", "relu"), OTHER_TRIALS),
         (
-            replacing_cell(paths.TRIALS, 1, "validation_accuracy", 0.05),
-            "metrics/search/trials.csv: validation_accuracy of trial 1 is 0.05 as committed and 0.1 as rebuilt",
+            replacing_cell(TRIALS, 1, "validation_accuracy", 0.05),
+            f"{TRIALS}: validation_accuracy of trial 1 is 0.05 as committed and 0.1 as rebuilt",
         ),
-        (replacing(paths.WINNER, trial=1), f"{paths.WINNER}: trial 1 with this accuracy is not the best of "),
-        (replacing(paths.WINNER, validation_accuracy=0.11), f"{paths.WINNER}: trial 0 with this accuracy is not the "),
-        (replacing(paths.WINNER, variant={"dense": [8]}), f"{paths.WINNER}: its hyper-parameters are not those that "),
-        (replacing(paths.WINNER, trial="x"), f"{paths.WINNER}: trial x with this accuracy is not the best of "),
+        (replacing(WINNER, trial=1), f"{WINNER}: trial 1 with this accuracy is not the best of "),
+        (replacing(WINNER, validation_accuracy=0.11), f"{WINNER}: trial 0 with this accuracy is not the "),
+        (replacing(WINNER, variant={"dense": [8]}), f"{WINNER}: its hyper-parameters are not those that "),
+        (replacing(WINNER, trial="x"), f"{WINNER}: trial x with this accuracy is not the best of "),
     ],
 )
 def test_what_no_other_machine_explains_does_not_hold(clone: Clone, forge: Forge, objection: str) -> None:
@@ -176,12 +177,12 @@ def test_what_no_other_machine_explains_does_not_hold(clone: Clone, forge: Forge
 
 
 def test_another_winner_of_the_search_is_told_and_not_compared(clone: Clone) -> None:
-    replacing_cell(paths.TRIALS, 1, "validation_accuracy", 0.105)(clone.root)
-    replacing(paths.WINNER, trial=1, validation_accuracy=0.105)(clone.root)
+    replacing_cell(TRIALS, 1, "validation_accuracy", 0.105)(clone.root)
+    replacing(WINNER, trial=1, validation_accuracy=0.105)(clone.root)
     predict(clone.root, "tuned", images=200, right=True)
     proof = proof_of(clone)
     assert proof.objections == []
-    assert "The search found another winner, so tuned is another network" in to_markdown(proof)
+    assert "The search tuned found another winner, so tuned is another network" in to_markdown(proof)
 
 
 def test_another_test_set_is_one_objection_and_not_one_for_each_variant(clone: Clone) -> None:

@@ -23,8 +23,9 @@ from tests.conftest import REPOSITORY, Labelled
 from tests.pipeline.conftest import Clone
 from tests.stages.test_train import prepare
 
-TRIALS = "metrics/search/trials.csv"
-WINNER = "metrics/search/winner.json"
+NAME = "tuned"  # of the search
+TRIALS = f"metrics/search/{NAME}/trials.csv"
+WINNER = f"metrics/search/{NAME}/winner.json"
 SEARCH: dict[str, Any] = {
     "trials": 4,
     "fixed": {"batch_size": 16, "epochs": 6, "filters": [2]},
@@ -34,7 +35,6 @@ SEARCH: dict[str, Any] = {
         "dense_dropout": {"choices": [0.0, 0.25]},
         "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
     },
-    "workers": 1,
 }
 LONGEST = 120  # seconds that a test waits for what takes a few
 
@@ -51,26 +51,30 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path
 
 @pytest.fixture(scope="session")
 def searchable(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> World:
-    """Makes a folder in which tune can run; keyword arguments replace keys of the search."""
+    """Makes a folder in which tune can run; further keyword arguments replace keys of the search."""
 
-    def make(seed: int = 7, **changes: Any) -> Path:
+    def make(seed: int = 7, workers: int = 1, **changes: Any) -> Path:
         folder = tmp_path_factory.mktemp("search")
         (folder / "data").mkdir()
         (folder / "data/prepared").symlink_to(prepared)
-        set_search(folder, seed, **changes)
+        set_search(folder, seed, workers, **changes)
         return folder
 
     return make
 
 
-def set_search(folder: Path, seed: int = 7, **changes: Any) -> None:
+def set_search(
+    folder: Path, seed: int = 7, workers: int = 1, trial_memory_gib: float | None = None, **changes: Any
+) -> None:
     """Write a folder's params.yaml, the search with these keys replaced."""
     values = {
         "seed": seed,
         "dataset": "mnist-5k",
         "preprocess": {"validation_fraction": 0.25},
         "variants": {"thin": {"dense": [8], "epochs": 1}},
-        "search": SEARCH | changes,
+        "searches": {NAME: SEARCH | changes},
+        "workers": workers,
+        "trial_memory_gib": trial_memory_gib,
     }
     (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
 
@@ -138,7 +142,7 @@ def tune_on(client: Client, folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(tune, "connected", lambda workers: contextlib.nullcontext(client))
-        tune.main()
+        tune.main(NAME)
 
 
 @pytest.fixture(scope="session")

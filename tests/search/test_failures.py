@@ -18,7 +18,7 @@ from glyphline.search import cluster, loop
 from glyphline.search.cluster import versions
 from stages import tune
 from tests.conftest import Write
-from tests.search.conftest import TRIALS, World, finish, same_outputs, start, tune_on, wait_for
+from tests.search.conftest import NAME, TRIALS, World, finish, same_outputs, start, tune_on, wait_for
 
 # With seed 9 the trials diverge, take too much memory, diverge, train, and leave nothing of the images, in this order.
 MISHAPS: dict[str, Any] = {
@@ -37,7 +37,7 @@ def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch, client: Client | None
     """The one sentence with which tune ends in a folder, on this cluster or on its own."""
     monkeypatch.chdir(folder)
     with pytest.raises(GlyphlineError) as caught:
-        tune_on(client, folder) if client else tune.main()
+        tune_on(client, folder) if client else tune.main(NAME)
     assert len(str(caught.value).splitlines()) == 1
     assert not (folder / "metrics").exists()
     return str(caught.value)
@@ -58,7 +58,7 @@ def test_a_search_of_which_every_trial_fails_is_one_sentence(
     searchable: World, monkeypatch: pytest.MonkeyPatch, client: Client
 ) -> None:
     said = refusal(searchable(trials=2, space={"filters": {"choices": [[2] * 14]}}), monkeypatch, client)
-    assert said.startswith("params.yaml: search: every trial failed, the first: not a network: convolution ")
+    assert said.startswith("params.yaml: searches.tuned: every trial failed, the first: not a network: convolution ")
 
 
 def trial_process(searching: int) -> psutil.Process:
@@ -75,7 +75,7 @@ def test_a_killed_trial_and_a_killed_worker_with_the_only_copy_of_the_data_lose_
     undisturbed: Path, searchable: World
 ) -> None:
     folder = searchable()
-    process = start(folder, "stages.tune")
+    process = start(folder, "stages.tune", NAME)
     wait_for(process, "1 of 4 done")
     trial_process(process.pid).kill()
     wait_for(process, "its process was killed, as happens for want of memory; once more")
@@ -153,8 +153,8 @@ def test_a_worker_of_other_versions_is_one_sentence(
     assert f"has keras {versions()['keras']} instead of 3.0.0; " in said
 
 
-def test_a_search_without_its_section_is_one_sentence(
+def test_a_search_that_params_yaml_does_not_have_is_one_sentence(
     world: Path, write_params: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_params()
-    assert refusal(world, monkeypatch).startswith("params.yaml: search: this section is missing")
+    assert refusal(world, monkeypatch).startswith("params.yaml: searches.tuned: there is no such search")

@@ -1,4 +1,4 @@
-"""The section `search` of params.yaml: what it says, and what is refused."""
+"""The section `searches` of params.yaml: what it says, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ REST: dict[str, Any] = {
 
 
 def parse(**changes: Any) -> Params:
-    return parse_params(copy.deepcopy(REST) | {"search": SEARCH | changes}, "params.yaml")
+    return parse_params(copy.deepcopy(REST) | {"searches": {"tuned": SEARCH | changes}}, "params.yaml")
 
 
-def test_with_a_search_tuned_is_judged_beside_the_variants_and_without_one_it_is_not() -> None:
+def test_what_a_search_finds_is_judged_beside_the_variants() -> None:
     assert parse().judged() == ["mlp", "tuned"]
     assert parse_params(REST, "params.yaml").judged() == ["mlp"]
 
@@ -35,36 +35,60 @@ def entries(**each: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"trails": 3}, "search.trails: unknown key; did you mean trials?"),
-        ({"trials": 0}, "search.trials: input should be greater than or equal to 1, but it is 0"),
-        ({"fixed": {"dens": [1], "epochs": 1}}, "search.fixed.dens: unknown key; did you mean dense?"),
-        ({"fixed": {}}, "search.fixed.epochs: this key is missing"),
-        ({"space": {}}, "search.space: "),
-        ({"space": {"lr": {"low": 1, "high": 2}}}, "search.space: a variant has no key lr; known: "),
-        ({"space": {"epochs": {"low": 1, "high": 2}}}, "search.space: epochs is not searched: "),
-        ({"space": {"learning_rate": 0.1}}, "search.space.learning_rate: "),
-        ({"space": {"learning_rate": {"low": 0.1, "hihg": 1}}}, "search.space.learning_rate.high: this key is missing"),
+        ({"trails": 3}, "searches.tuned.trails: unknown key; did you mean trials?"),
+        ({"trials": 0}, "searches.tuned.trials: input should be greater than or equal to 1, but it is 0"),
+        ({"fixed": {"dens": [1], "epochs": 1}}, "searches.tuned.fixed.dens: unknown key; did you mean dense?"),
+        ({"fixed": {}}, "searches.tuned.fixed.epochs: this key is missing"),
+        ({"space": {}}, "searches.tuned.space: "),
+        ({"space": {"lr": {"low": 1, "high": 2}}}, "searches.tuned.space: a variant has no key lr; known: "),
+        ({"space": {"epochs": {"low": 1, "high": 2}}}, "searches.tuned.space: epochs is not searched: "),
+        ({"space": {"learning_rate": 0.1}}, "searches.tuned.space.learning_rate: "),
+        (
+            {"space": {"learning_rate": {"low": 0.1, "hihg": 1}}},
+            "searches.tuned.space.learning_rate.high: this key is missing",
+        ),
         (
             {"space": {"learning_rate": {"low": "1", "high": 2}}},
-            "search.space.learning_rate.low: this is a number, but",
+            "searches.tuned.space.learning_rate.low: this is a number, but",
         ),
-        ({"space": {"learning_rate": {"low": 3, "high": 2}}}, "search.space.learning_rate: low (3) is above high (2)"),
-        ({"space": {"learning_rate": {"low": 0.0, "high": 1.0}}}, "search.space: learning_rate cannot be 0.0: "),
+        (
+            {"space": {"learning_rate": {"low": 3, "high": 2}}},
+            "searches.tuned.space.learning_rate: low (3) is above high (2)",
+        ),
+        (
+            {"space": {"learning_rate": {"low": 0.0, "high": 1.0}}},
+            "searches.tuned.space: learning_rate cannot be 0.0: ",
+        ),
         (
             {"space": {"learning_rate": {"low": 0.0, "high": 1.0, "log": True}}},
-            "search.space.learning_rate: with log, ",
+            "searches.tuned.space.learning_rate: with log, ",
         ),
-        ({"space": {"batch_size": {"low": 32, "high": 100, "step": 32}}}, "search.space.batch_size: steps of 32 from "),
-        ({"space": {"activation": {"choices": ["reluu"]}}}, "search.space: activation cannot be 'reluu': "),
-        ({"space": {"activation": {"choices": []}}}, "search.space.activation.choices: "),
-        ({"space": entries(lo=1, high=2)}, "search.space.dense.each.lo: unknown key; did you mean low?"),
-        ({"space": entries(choices=["a"])}, "search.space: dense cannot be ['a']: "),
-        ({"space": entries(count=3)}, "search.space.dense.each: this is a range, or choices; "),
-        ({"final": {"epoch": 3}}, "search.final: a variant has no key epoch; did you mean epochs?"),
-        ({"final": {"epochs": 0}}, "search.final: epochs cannot be 0: "),
+        (
+            {"space": {"batch_size": {"low": 32, "high": 100, "step": 32}}},
+            "searches.tuned.space.batch_size: steps of 32 from ",
+        ),
+        ({"space": {"activation": {"choices": ["reluu"]}}}, "searches.tuned.space: activation cannot be 'reluu': "),
+        ({"space": {"activation": {"choices": []}}}, "searches.tuned.space.activation.choices: "),
+        ({"space": entries(lo=1, high=2)}, "searches.tuned.space.dense.each.lo: unknown key; did you mean low?"),
+        ({"space": entries(choices=["a"])}, "searches.tuned.space: dense cannot be ['a']: "),
+        ({"space": entries(count=3)}, "searches.tuned.space.dense.each: this is a range, or choices; "),
+        (
+            {"space": {"augmentation": {"shift": {"low": -1.0, "high": 1.0}}}},
+            "searches.tuned.space: augmentation cannot be",
+        ),
+        (
+            {"space": {"augmentation": {"shfit": {"low": 0.0, "high": 1.0}}}},
+            "searches.tuned.space: augmentation cannot be",
+        ),
+        (
+            {"space": {"augmentation": {"shift": {"low": 0.0}}}},
+            "searches.tuned.space.augmentation.shift.high: this key is ",
+        ),
+        ({"final": {"epoch": 3}}, "searches.tuned.final: a variant has no key epoch; did you mean epochs?"),
+        ({"final": {"epochs": 0}}, "searches.tuned.final: epochs cannot be 0: "),
         (
             {"scheduler": "tcp://10.0.0.1:1", "tls_key": None},
-            "search: remove scheduler, tls_key; in their place set the environment's GLYPHLINE_SCHEDULER, GLYPHLINE_T",
+            "searches.tuned: remove scheduler, tls_key; in their place set the environment's GLYPHLINE_SCHEDULER, GLY",
         ),
     ],
 )
@@ -75,8 +99,15 @@ def test_what_makes_no_search_is_refused_by_key(changes: dict[str, Any], said: s
     assert any(line.startswith(f"params.yaml: {said}") for line in lines), lines
 
 
-def test_the_search_s_name_is_kept_from_the_variants() -> None:
-    with pytest.raises(ParamsError, match=r"^params.yaml: variants.tuned: this name is kept for the winner"):
-        parse_params(REST | {"variants": {"tuned": {"epochs": 1}}}, "params.yaml")
+def test_the_names_of_searches_and_variants_differ() -> None:
+    with pytest.raises(ParamsError, match=r"^params.yaml: searches: tuned: a variant has this name already; call one"):
+        parse_params(REST | {"variants": {"tuned": {"epochs": 1}}, "searches": {"tuned": SEARCH}}, "params.yaml")
     gate = {"variants": {"tuned": {"accuracy_floor": 0.5}}}
     assert parse_params(REST | {"gate": gate}, "params.yaml").gate.limits("tuned").accuracy_floor == 0.5
+
+
+def test_a_file_of_before_is_told_how_to_change() -> None:
+    with pytest.raises(
+        ParamsError, match=r"^params.yaml: search: .* in its place write searches, tuned under it, and "
+    ):
+        parse_params(REST | {"search": SEARCH}, "params.yaml")

@@ -19,6 +19,7 @@ from glyphline.search.space import suggest
 from glyphline.search.study import STARTUP_TRIALS, sampler
 from tests.search.conftest import (
     LONGEST,
+    NAME,
     SEARCH,
     TRIALS,
     World,
@@ -37,7 +38,7 @@ COUNT = SEARCH["trials"]
 
 def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2)
-    process = start(folder, "stages.tune")
+    process = start(folder, "stages.tune", NAME)
     wait_for(process, "1 of 4 done")
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     hosts = {
@@ -53,7 +54,7 @@ def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed:
 
 def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2, trials=COUNT - 1)
-    first = start(folder, "stages.tune")
+    first = start(folder, "stages.tune", NAME)
     wait_for(first, "1 of 3 done")
     children = psutil.Process(first.pid).children(recursive=True)
     first.send_signal(signal.SIGKILL)
@@ -62,20 +63,20 @@ def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(undistur
     assert not (folder / TRIALS).exists()
 
     set_search(folder, workers=2)
-    again = finish(start(folder, "stages.tune"))
+    again = finish(start(folder, "stages.tune", NAME))
     assert "trials were done before" in again
-    assert len(pd.read_csv(folder / "runs/trials.csv")) < COUNT, "a trial that was done ran again"
+    assert len(pd.read_csv(folder / "runs/trials@tuned.csv")) < COUNT, "a trial that was done ran again"
     assert same_outputs(undisturbed, folder)
 
 
 def test_ctrl_c_is_one_line_and_leaves_no_process(searchable: World) -> None:
-    process = start(searchable(workers=2), "stages.tune")
+    process = start(searchable(workers=2), "stages.tune", NAME)
     wait_for(process, "1 of 4 done")
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=LONGEST)
     said = [line for line in output.splitlines() if not line.startswith("trial ")]
-    assert said == ["tune: interrupted; run dvc repro to go on"]
+    assert said == ["tune@tuned: interrupted; run dvc repro to go on"]
     assert process.returncode == 1
     wait_until(lambda: not any(child.is_running() for child in children), "the workers and their trials are gone")
 
@@ -134,7 +135,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searchable: World, cluster: Cluster) -> None:
     environment, _, (_, doomed) = cluster
     folder = searchable()
-    process = start(folder, "stages.tune", **environment)
+    process = start(folder, "stages.tune", NAME, **environment)
     wait_for(process, "1 of 4 done")
     trial_processes = psutil.Process(doomed.pid).children()
     assert trial_processes, "the worker that is to die has a trial"
@@ -146,7 +147,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searcha
 
 def test_a_scheduler_that_dies_is_one_sentence(searchable: World, cluster: Cluster) -> None:
     environment, scheduler, _ = cluster
-    process = start(searchable(seed=8), "stages.tune", **environment)
+    process = start(searchable(seed=8), "stages.tune", NAME, **environment)
     wait_for(process, "1 of 4 done")
     kill_group(scheduler)
     output, _ = process.communicate(timeout=LONGEST)

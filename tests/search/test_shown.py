@@ -19,7 +19,7 @@ from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
 from glyphline.search.table import trials_table
 from stages import plot
-from tests.finished import SEARCH
+from tests.finished import FOUND, SEARCH
 
 DRAW = (search.history, search.importances, search.coordinates)
 
@@ -28,7 +28,7 @@ DRAW = (search.history, search.importances, search.coordinates)
 def study(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
     """That of the small run, of four trials, one of which failed."""
     monkeypatch.chdir(small_run)
-    return plot.read_study()
+    return plot.read_study(FOUND)
 
 
 def texts(picture: style.Picture) -> str:
@@ -41,7 +41,7 @@ def texts(picture: style.Picture) -> str:
 def test_the_figures_show_the_trials_that_ended_well(study: optuna.Study) -> None:
     assert [trial.value for trial in study.trials] == [0.5, 0.75, 0.625]
     assert study.trials[0].params == {"dense_count": 1, "dense_1": 32, "activation": "tanh"}
-    history, importances, coordinates = (draw(study, "Digits") for draw in DRAW)
+    history, importances, coordinates = (draw(study, FOUND, "Digits") for draw in DRAW)
     assert "The best of 3 trials has 75.00 %." in history.alt
     assert "dense_count" in texts(importances)
     [axes] = importances.figure.axes
@@ -59,6 +59,7 @@ SPACES: list[dict[str, Any]] = [
     {"learning_rate": {"choices": [0.1, 1e-05, 0.0003]}, "batch_normalization": {"choices": [True, False]}},
     {"filters": {"choices": [[32, 64], []]}, "pooling": {"choices": ["each", "none", [1]]}},
     {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+    {"augmentation": {"shift": {"low": 0.0, "high": 2.0}, "until": {"choices": [0.5, 1]}}},
 ]
 
 
@@ -73,12 +74,12 @@ def test_what_was_drawn_comes_back_from_the_table(space: dict[str, Any]) -> None
         suggest(trial, searched)
         trial.report(number / 12, 1)
         study.tell(trial, number / 12, TrialState.COMPLETE)
-    for path in (paths.TRIALS, paths.SPACE):
+    for path in (paths.trials(FOUND), paths.space(FOUND)):
         path.parent.mkdir(parents=True)
-    trials_table(study, 12, searched, {}).to_csv(paths.TRIALS, index=False)
+    trials_table(study, 12, searched, {}).to_csv(paths.trials(FOUND), index=False)
     found = {name: distribution_to_json(each) for name, each in distributions(searched).items()}
-    paths.SPACE.write_text(json.dumps(found), encoding="utf-8")
-    read = plot.read_study()
+    paths.space(FOUND).write_text(json.dumps(found), encoding="utf-8")
+    read = plot.read_study(FOUND)
     assert [trial.params for trial in read.trials] == [trial.params for trial in study.trials]
     assert all(
         type(a) is type(b)
@@ -89,15 +90,15 @@ def test_what_was_drawn_comes_back_from_the_table(space: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("draw", DRAW)
 def test_the_same_trials_give_the_same_bytes(draw: Callable[..., style.Picture], study: optuna.Study) -> None:
-    assert style.to_png(draw(study, "Digits")) == style.to_png(draw(plot.read_study(), "Digits"))
+    assert style.to_png(draw(study, FOUND, "Digits")) == style.to_png(draw(plot.read_study(FOUND), FOUND, "Digits"))
 
 
 def test_a_search_with_too_few_trials_for_a_picture_says_so(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_run)
-    space = json.loads(paths.SPACE.read_text(encoding="utf-8"))
-    one = pd.read_csv(paths.TRIALS, dtype=str, keep_default_na=False).head(1)
-    picture = search.importances(search.study_of(one, space), "Digits")
+    space = json.loads(paths.space(FOUND).read_text(encoding="utf-8"))
+    one = pd.read_csv(paths.trials(FOUND), dtype=str, keep_default_na=False).head(1)
+    picture = search.importances(search.study_of(one, space), FOUND, "Digits")
     assert "There is nothing to draw" in texts(picture)
     assert "There is nothing to draw" in picture.alt
     for draw in DRAW:
-        style.to_png(draw(search.study_of(one.head(0), space), "Digits"))
+        style.to_png(draw(search.study_of(one.head(0), space), FOUND, "Digits"))

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from glyphline.model.variant import Variant
+from glyphline.model.variant import Augmentation, Variant
 from glyphline.search import cluster
 from glyphline.search.cluster import versions
 from glyphline.search.loop import timing_warnings
 from glyphline.search.settings import Search
-from glyphline.search.space import distributions, suggest
+from glyphline.search.space import distributions, merged, suggest
 from glyphline.search.study import PlateauPruner, Study, digest, pruner, sampler
 from glyphline.search.table import winner
 from tests.search.conftest import SEARCH
@@ -58,8 +58,7 @@ def test_params_yaml_has_r5_s_space() -> None:
     from glyphline.config import load_params
     from tests.conftest import REPOSITORY
 
-    here = load_params(REPOSITORY / "params.yaml").search
-    assert here is not None
+    here = load_params(REPOSITORY / "params.yaml").searches["tuned"]
     assert here.space == search(space=R5_SPACE).space
     assert (here.trials, here.fixed.epochs, here.fixed.batch_size) == (10, 10, 64)
     assert (here.sampler, here.stopping) == ("random", "plateau")
@@ -84,6 +83,19 @@ def test_a_log_range_draws_each_decade_as_often() -> None:
     drawn = draws(optuna.create_study(sampler=sampler(search(space=space), 1)), search(space=space).space, 400)
     lower = sum(each["learning_rate"] < 1e-3 for each in drawn)
     assert 150 < lower < 250
+
+
+def test_a_section_of_a_variant_is_drawn_key_by_key_and_its_other_keys_stay() -> None:
+    wanted = search(
+        fixed={"epochs": 1, "augmentation": {"shift": 1.0, "until": 0.85}},
+        space={"augmentation": {"shift": {"low": 2.0, "high": 3.0}, "scale": {"choices": [0.1]}}},
+    )
+    [drawn] = draws(optuna.create_study(sampler=sampler(wanted, 1)), wanted.space, 1)
+    shift = drawn["augmentation"]["shift"]
+    assert 2 <= shift <= 3
+    found = Variant.model_validate(merged(wanted.fixed.model_dump(), drawn)).augmentation
+    assert found == Augmentation(shift=shift, scale=0.1, until=0.85)
+    assert list(distributions(wanted.space)) == ["augmentation.shift", "augmentation.scale"]
 
 
 def test_choices_may_be_lists_and_come_back_as_they_were_written() -> None:
@@ -141,7 +153,7 @@ def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path
     assert [drawn, suggest(again, wanted.space)] == fresh
 
 
-@pytest.mark.parametrize("changes", [{"trials": 99}, {"workers": 7}, {"final": {"epochs": 3}}])
+@pytest.mark.parametrize("changes", [{"trials": 99}, {"final": {"epochs": 3}}])
 def test_what_a_trial_does_not_depend_on_goes_on_with_the_study(changes: dict[str, Any]) -> None:
     assert digest(search(**changes), 1, "data", {"keras": "3"}) == digest(search(), 1, "data", {"keras": "3"})
 
@@ -193,7 +205,7 @@ def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins(tmp
 
 def test_what_looks_at_other_trials_is_said_not_to_be_reproducible_on_two_workers() -> None:
     around = search(sampler="tpe", stopping="successive_halving")
-    assert timing_warnings(around, threads=1) == timing_warnings(search(), threads=2) == []
-    sampler_warning, stopping_warning = timing_warnings(around, threads=2)
-    assert sampler_warning.startswith("search.sampler: tpe looks at other trials, ")
-    assert stopping_warning.startswith("search.stopping: successive_halving looks at other trials, ")
+    assert timing_warnings("auto", around, threads=1) == timing_warnings("auto", search(), threads=2) == []
+    sampler_warning, stopping_warning = timing_warnings("auto", around, threads=2)
+    assert sampler_warning.startswith("searches.auto.sampler: tpe looks at other trials, ")
+    assert stopping_warning.startswith("searches.auto.stopping: successive_halving looks at other trials, ")

@@ -39,14 +39,17 @@ def test_a_mistake_in_the_record_is_refused_and_in_another_s_is_not(
 def test_variants_whose_layers_the_images_do_not_outlast_are_refused_together(write_params: Write, world: Path) -> None:
     deep = {"filters": [4] * 4, "epochs": 1}
     variants = {"deep": deep, "thin": {"dense": [8], "epochs": 1}, "deeper": {"filters": [4] * 5, "epochs": 1}}
-    search = {"trials": 1, "fixed": deep, "space": {"learning_rate": {"low": 0.1, "high": 0.2}}}
-    write_params(variants=variants, search=search)
+    rates = {"trials": 1, "space": {"learning_rate": {"low": 0.1, "high": 0.2}}}
+    searches = {"found": rates | {"fixed": deep}, "wide": rates | {"fixed": {"epochs": 1}, "final": deep}}
+    searches["any"] = rates | {"fixed": deep, "space": {"filters": {"choices": [[4]]}}}  # a trial tells
+    write_params(variants=variants, searches=searches)
     with pytest.raises(ParamsError) as caught:
         check.main()
     assert [line.partition(";")[0] for line in str(caught.value).splitlines()] == [
         "params.yaml: variants.deep: convolution 4 of 4 leaves nothing of a 28x28 image",
         "params.yaml: variants.deeper: convolution 4 of 5 leaves nothing of a 28x28 image",
-        "params.yaml: search.fixed: convolution 4 of 4 leaves nothing of a 28x28 image",
+        "params.yaml: searches.found.fixed: convolution 4 of 4 leaves nothing of a 28x28 image",
+        "params.yaml: searches.wide.final: convolution 4 of 4 leaves nothing of a 28x28 image",
     ]
     replace(world / "datasets/mnist-5k.yaml", "side: 28", "side: 128")
     check.main()
@@ -83,6 +86,9 @@ def test_the_schema_for_editors_names_every_key_and_depends_on_no_value(write_pa
         written.append((world / "data/params.schema.json").read_text(encoding="utf-8"))
     assert written[0] == written[1]
     schema = json.loads(written[0])
-    assert " ".join(schema["properties"]) == "seed dataset limit threads preprocess variants search gate"
+    assert (
+        " ".join(schema["properties"])
+        == "seed dataset limit threads preprocess variants searches workers trial_memory_gib gate"
+    )
     assert schema["additionalProperties"] is False
     assert set(schema["$defs"]["Variant"]["properties"]) >= {"filters", "dense", "optimizer", "epochs"}

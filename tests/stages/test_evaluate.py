@@ -151,8 +151,8 @@ def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(tra
 
 def test_the_winner_of_the_search_is_judged_last_like_any_other(trained: Path, write_params: Write) -> None:
     search = {"trials": 1, "fixed": {"epochs": 1}, "space": {"dense": {"choices": [[4]]}}}
-    write_params(variants={"wide": VARIANTS["wide"]}, search=search)
-    with pytest.raises(ModelError, match=r"^models/tuned\.keras: .* train it with: dvc repro train_tuned$"):
+    write_params(variants={"wide": VARIANTS["wide"]}, searches={"tuned": search})
+    with pytest.raises(ModelError, match=r"^models/tuned\.keras: .* train it with: dvc repro train_winner@tuned$"):
         evaluate.main()
     shutil.copy("models/thin.keras", "models/tuned.keras")
     evaluate.main()

@@ -12,7 +12,7 @@ EXPECTED = {
     *(f"{variant}/{name}.png" for variant in ERRORS for name in ("confusion", "curves", "errors", "network")),
     *("accuracy_vs_cost.png", "overfitting.png", "data/balance.png", "data/examples.png"),
     "data/labels_to_check.png",
-    *(f"search/{name}.png" for name in ("coordinates", "history", "importances")),
+    *(f"search/tuned/{name}.png" for name in ("coordinates", "history", "importances")),
 }
 
 

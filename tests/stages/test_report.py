@@ -60,4 +60,4 @@ def test_what_is_missing_or_spoilt_is_named_in_one_sentence_and_nothing_is_writt
 
 def test_dvc_yaml_declares_every_parameter_shown() -> None:
     declared = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["report"]
-    assert set(declared["params"]) == set(Params.model_fields) - ELSEWHERE | {"variants", "search.final"}
+    assert set(declared["params"]) == set(Params.model_fields) - ELSEWHERE | {"variants", "searches"}

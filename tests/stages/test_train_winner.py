@@ -1,4 +1,4 @@
-"""The search's winner from metrics/search/winner.json to a trained variant."""
+"""A search's winner from metrics/search/tuned/winner.json to a trained variant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from glyphline.errors import ParamsError
 from glyphline.model.variant import Variant
-from stages import train_tuned
+from stages import train_winner
 from tests.conftest import Labelled, Write
 from tests.stages.test_train import prepare
 
@@ -25,16 +25,16 @@ SEARCH: dict[str, Any] = {
 def found(folder: Path, **changes: Any) -> None:
     """Write what tune writes: the winner's variant, whole."""
     variant = Variant.model_validate(SEARCH["fixed"] | {"dense": [8]} | changes).model_dump()
-    (folder / "metrics/search").mkdir(parents=True)
+    (folder / "metrics/search/tuned").mkdir(parents=True)
     winner = {"trial": 0, "validation_accuracy": 0.5, "best_epoch": 1, "variant": variant}
-    (folder / "metrics/search/winner.json").write_text(json.dumps(winner), encoding="utf-8")
+    (folder / "metrics/search/tuned/winner.json").write_text(json.dumps(winner), encoding="utf-8")
 
 
-def test_the_winner_is_trained_as_tuned_with_final_on_top(world: Path, digits: Labelled, write_params: Write) -> None:
+def test_the_winner_is_trained_with_final_on_top(world: Path, digits: Labelled, write_params: Write) -> None:
     prepare(world, digits)
-    write_params(search=SEARCH)
+    write_params(searches={"tuned": SEARCH})
     found(world)
-    train_tuned.main()
+    train_winner.main("tuned")
     assert (world / "models/tuned.keras").is_file()
     metrics = json.loads((world / "metrics/train/tuned.json").read_text(encoding="utf-8"))
     assert metrics["epochs"] == 1
@@ -44,12 +44,12 @@ def test_the_winner_is_trained_as_tuned_with_final_on_top(world: Path, digits: L
 
 
 def test_a_final_that_does_not_go_with_what_was_found_is_one_sentence(world: Path, write_params: Write) -> None:
-    write_params(search=SEARCH | {"final": {"first_convolution_l2": 0.1}})
+    write_params(searches={"tuned": SEARCH | {"final": {"first_convolution_l2": 0.1}}})
     found(world)
     with pytest.raises(
-        ParamsError, match=r"params.yaml: search.final: together with what was found: first_convolution"
+        ParamsError, match=r"params.yaml: searches.tuned.final: together with what was found: first_convolution"
     ):
-        train_tuned.main()
+        train_winner.main("tuned")
 
 
 def test_a_winner_that_goes_astray_is_one_sentence_with_the_key_to_change(
@@ -58,8 +58,8 @@ def test_a_winner_that_goes_astray_is_one_sentence_with_the_key_to_change(
     from glyphline.errors import GlyphlineError
 
     prepare(world, digits)
-    write_params(search=SEARCH)
+    write_params(searches={"tuned": SEARCH})
     found(world, optimizer="sgd", learning_rate=1e38)
-    with pytest.raises(GlyphlineError, match=r"^params.yaml: search.final.learning_rate: "):
-        train_tuned.main()
+    with pytest.raises(GlyphlineError, match=r"^params.yaml: searches.tuned.final.learning_rate: "):
+        train_winner.main("tuned")
     assert not (world / "models").exists()
