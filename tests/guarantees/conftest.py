@@ -7,7 +7,6 @@ from typing import Any
 
 import psutil
 import pytest
-from ruamel.yaml import YAML
 
 from tests.pipeline.conftest import Clone
 
@@ -38,8 +37,7 @@ def audited() -> Iterator[list[Event]]:
 
 def results(clone: Clone) -> dict[str, bytes]:
     """dvc.lock and every file in every output that it names, by path; an empty folder has no file."""
-    lock = YAML(typ="safe").load(clone.read("dvc.lock"))
-    outs = [clone.root / out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    outs = [clone.root / out["path"] for stage in clone.stages().values() for out in stage.get("outs", [])]
     files = [file for out in outs for file in ([out] if out.is_file() else out.rglob("*")) if file.is_file()]
     return {str(file.relative_to(clone.root)): file.read_bytes() for file in [clone.root / "dvc.lock", *files]}
 

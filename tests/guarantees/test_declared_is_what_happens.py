@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
 from tests.guarantees.declared import Needs, closure, declarations, schemas, under
@@ -159,8 +158,7 @@ def test_only_evaluate_opens_the_test_set(audit: Audit) -> None:
 
 def digests(clone: Clone) -> dict[str, str]:
     """By output, its digest in dvc.lock."""
-    stages = YAML(typ="safe").load(clone.read("dvc.lock"))["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    return {out["path"]: out["md5"] for stage in clone.stages().values() for out in stage["outs"]}
 
 
 @pytest.mark.long

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.guarantees.conftest import differing, results
 from tests.pipeline.conftest import RUNNING, Clone
@@ -66,8 +65,7 @@ needs_mounts = pytest.mark.skipif(cannot_mount() is not None, reason=f"no mount 
 
 
 def outs(clone: Clone, stage: str) -> list[dict[str, str | int]]:
-    lock = YAML(typ="safe").load(clone.read("dvc.lock"))["stages"]
-    found: list[dict[str, str | int]] = lock[stage]["outs"]
+    found: list[dict[str, str | int]] = clone.stages()[stage]["outs"]
     return found
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -70,6 +71,11 @@ class Clone:
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text(encoding="utf-8")
+
+    def stages(self) -> dict[str, Any]:
+        """What dvc.lock says of each stage: the digests of all that it read and wrote."""
+        found: dict[str, Any] = YAML(typ="safe").load(self.read("dvc.lock"))["stages"]
+        return found
 
     def copy(self, destination: Path) -> Clone:
         """The same again, with a DVC cache of its own."""

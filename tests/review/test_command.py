@@ -1,5 +1,6 @@
 """`glyphline review` from end to end, in real repositories with the real git and DVC."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,6 +78,18 @@ def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(honest:
     assert "The gate fails: 1 limit." in out.splitlines()[0]
     assert "(v1): mlp: accuracy fell from 97 % to 94.2 %, beyond noise; a drop of 0.5 points is allowed" in err
     assert "git knows no such revision" in outcome(capsys, "--gate", "--baseline", "v2")[2]
+
+
+def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: Capture) -> None:
+    run(honest, wrong(range(25)))
+    metrics = json.loads((honest.root / paths.TEST_METRICS).read_text())
+    metrics["mlp"]["accuracy"] = 0.99
+    honest.write(paths.TEST_METRICS, json.dumps(metrics))
+    honest.commit()
+    status, out, err = outcome(capsys, "--gate")
+    assert status == 1
+    assert "### Problems in the repository" in out
+    assert "but metrics/predictions/mlp.csv gives 97.5 %" in err.replace("\n", " ")
 
 
 def test_a_clone_without_data_is_enough(
