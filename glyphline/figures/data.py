@@ -41,9 +41,10 @@ def examples(
     """
     total = len(class_names)
     chosen = evenly_spaced(np.arange(total), MOST)
-    blocks = 1 if len(chosen) <= FEW else 3
-    tile = 60 / DPI if blocks == 1 else 30 / DPI  # 28 pixels and a frame of 1, enlarged by whole numbers
+    few = len(chosen) <= FEW
+    tile = 60 / DPI if few else 30 / DPI  # 28 pixels and a frame of 1, enlarged by whole numbers
     gap, name_width = 0.06, widest([class_names[label] for label in chosen], 9) + 0.12
+    blocks = 1 if few or name_width > 2 else 3
     width = (WIDTH - 2 * MARGIN - (blocks - 1) * 0.25) / blocks
     each = max(1, int((width - name_width) / (tile + gap)))
     pitch = (width - name_width) / each

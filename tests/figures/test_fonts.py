@@ -48,3 +48,10 @@ def test_names_are_written_in_a_font_of_this_machine_that_has_them(
 
 def named(name: str) -> style.Picture:
     return data.examples(np.zeros((4, 28, 28), np.uint8), np.arange(4) % 2, [name, "b"], name)
+
+
+def test_a_name_that_is_no_word_stands_on_one_line_that_fits() -> None:
+    names = style.shown(["A" * 200, "alphabet_of_the_magi/character17", "a\nb", "plain"])
+    assert names == ["AAAAAAAAAA…AAAAAAAAAAAAAAAAAAA", "alphabet_o…he_magi/character17", "'a\\nb'", "plain"]
+    picture = data.examples(np.zeros((80, 28, 28), np.uint8), np.arange(80) % 20, names * 5, "long names")
+    assert style.to_png(picture)
