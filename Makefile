@@ -49,6 +49,7 @@ lock: setup ## Resolve pyproject.toml anew into the lock files, and enter their 
 	uv pip compile --group bootstrap --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o bootstrap.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 	for group in bench fuzz audit; do uv pip compile --group $$group $$([ $$group = audit ] || echo --no-deps) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o $$group.lock; done
+	uv pip compile --group serve --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o serve.lock
 	for lock in *.lock; do digest="$$(python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' < "$$lock")"; sed -i.old "s/^\"$$lock\" = .*/\"$$lock\" = \"$$digest\"/" pyproject.toml; done
 	rm pyproject.toml.old
 
@@ -103,6 +104,7 @@ pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chrom
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
 	"$$(command -v chromium chromium-browser google-chrome google-chrome-stable | head -n 1)" --headless --no-sandbox --hide-scrollbars \
 	  --window-size=1440,1560 --force-device-scale-factor=0.68 --screenshot=docs/pictures/report.png "$(CURDIR)/report/index.html"
+	python -m tests.serve.picture docs/pictures/serve.png
 
 clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots report exports dvc_plots runs .dvc/cache .dvc/tmp

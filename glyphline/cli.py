@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_repro, _add_predict, _add_export, _add_review, _add_sweep, _add_runs):
+    for add in (_add_data, _add_repro, _add_predict, _add_export, _add_serve, _add_review, _add_sweep, _add_runs):
         add(commands)
     parsed = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -194,6 +194,27 @@ def _export(arguments: argparse.Namespace) -> int:
     from glyphline.export.command import export
 
     export(arguments.model, arguments.format, arguments.output, int8=arguments.int8, accept=arguments.accept)
+    return 0
+
+
+def _add_serve(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="a page to draw on, and a JSON API",
+        description="Answer from exported networks (glyphline export) to a page in your browser, and to programs on "
+        "this machine, until Ctrl-C. docs/use.md tells of both.",
+    )
+    parser.add_argument("--model", type=Path, nargs="+", default=[], metavar="FOLDER", help="default: all in exports/")
+    parser.add_argument("--host", default="127.0.0.1", help="listen elsewhere than to this machine; needs a token")
+    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any that is free")
+    parser.add_argument("--token", help="what callers have to bring; better in the environment, as GLYPHLINE_TOKEN")
+    parser.set_defaults(run=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from glyphline.serve.command import serve
+
+    serve(arguments.model, arguments.host, arguments.port, arguments.token or os.environ.get("GLYPHLINE_TOKEN"))
     return 0
 
 

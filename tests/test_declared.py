@@ -11,7 +11,7 @@ from tests.pipeline.conftest import copy_tree, start_repository
 
 DECLARED = declarations(REPOSITORY)
 # In the order of the work. A folder imports from itself and from those before it.
-FOLDERS = ("data", "model", "search", "evaluation", "figures", "report", "review", "predict", "export")
+FOLDERS = ("data", "model", "search", "evaluation", "figures", "report", "review", "predict", "serve", "export")
 
 
 @pytest.mark.parametrize("name", DECLARED)

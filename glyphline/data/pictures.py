@@ -55,20 +55,25 @@ def read_picture(path: Path, values: tuple[float, float] | None = None) -> Pictu
         raise PictureError(f"the file cannot be read ({error.strerror})") from None
 
 
-def decode_picture(file: IO[bytes], values: tuple[float, float] | None = None) -> Picture:
+def decode_picture(
+    file: IO[bytes], values: tuple[float, float] | None = None, most_pixels: int = MAX_PIXELS
+) -> Picture:
     """As read_picture, from a stream that can seek.
 
-    Only the formats of FORMATS are tried. The size is checked before any pixel is decoded.
+    Only the formats of FORMATS are tried. The size is checked before any pixel is decoded. most_pixels: at most
+    MAX_PIXELS.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata, which is no concern here
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
+                if image.width * image.height > most_pixels:
+                    raise Image.DecompressionBombError
                 return _decoded(image, values)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise PictureError(
-            f"the picture has more than {MAX_PIXELS:,} pixels, the most that is read; make it smaller first"
+            f"the picture has more than {most_pixels:,} pixels, the most that is read; make it smaller first"
         ) from None
     except UnidentifiedImageError:
         raise PictureError("this is not a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM picture") from None

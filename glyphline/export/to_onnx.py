@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from glyphline.errors import GlyphlineError
+from glyphline.predict.exported import keep_quiet
 from glyphline.predict.graph import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def to_int8(content: bytes, images: NDArray[np.uint8]) -> bytes:
     content: of to_onnx(). images: training images, as the network takes them. Softmax stays in float32. The same
     network and images give the same bytes.
     """
+    keep_quiet()
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     class Images:

@@ -78,7 +78,7 @@ def predict(
         for (result, _), row in zip(ready, probabilities, strict=True):
             result.probabilities = row
     if as_json:
-        record = {"model": str(model), "pictures": [_for_programs(result, names) for result in results]}
+        record = {"model": str(model), "pictures": [for_programs(result, names) for result in results]}
         print(json.dumps(record, indent=2))
     else:
         for line in _for_people(results, [_printable(name) for name in names]):
@@ -168,7 +168,8 @@ def _for_people(results: list[Classified], names: list[str]) -> list[str]:
     return lines
 
 
-def _for_programs(result: Classified, names: list[str]) -> dict[str, Any]:
+def for_programs(result: Classified, names: Sequence[str]) -> dict[str, Any]:
+    """What `--json` prints of one file."""
     if result.probabilities is None or result.prepared is None:
         return {"file": result.file, "error": result.error}
     (first, confidence), (second, other) = _two_best(result.probabilities)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,8 +146,14 @@ def load(folder: Path, threads: int = 1) -> Exported:
     return exported
 
 
+def keep_quiet() -> None:
+    """Before ONNX Runtime is imported: keep it from writing a file of its own and telling its makers of its use."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def session(content: bytes, threads: int = 1) -> Any:
     """ONNX Runtime's session of a network, on the processor."""
+    keep_quiet()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

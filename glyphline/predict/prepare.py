@@ -27,6 +27,7 @@ SOFT_EDGE = 0.025  # of the glyph's side
 FULL_INK = 75  # percentile of the inked pixels that becomes 255
 THINNEST_STROKE = 1.8  # pixels in 20x20; of MNIST's digits none is as thin, and half are between 2.9 and 3.6
 NORMAL_STROKE = 3.0  # what a thinner one is widened to
+BLUR_REACH = 4 / 3  # pixels in 20x20 that the blur of small holes reaches
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # of a picture, as a box
 
 
@@ -86,7 +87,9 @@ def prepare(colours: Floats) -> Prepared:
     soft = ndimage().binary_dilation(glyph, iterations=max(1, round(side * SOFT_EDGE)))
     drawn = np.where(soft, ink.clip(0, None), 0).astype(np.float32)[top:bottom, left:right]
     pixel = side / BOX_SIDE  # of the image to come, in those of the picture
-    stroke = _stroke_width(glyph, pixel)
+    around = round(BLUR_REACH * pixel) + 1  # further off, the strokes' width is not looked for
+    near = glyph[max(0, top - around) : bottom + around, max(0, left - around) : right + around]
+    stroke = _stroke_width(near, pixel)
     thickened = stroke < THINNEST_STROKE * pixel
     if thickened:
         drawn = _thickened(drawn, glyph[top:bottom, left:right], (NORMAL_STROKE * pixel - stroke) / 2)
@@ -145,7 +148,7 @@ def _stroke_width(glyph: Mask, pixel: float) -> float:
 
     On average, a point of a bar is a quarter of the bar's width from its edge.
     """
-    smooth = ndimage().gaussian_filter(glyph.astype(np.float32), pixel / 3) > 0.5
+    smooth = ndimage().gaussian_filter(glyph.astype(np.float32), pixel / 3, truncate=3 * BLUR_REACH) > 0.5
     widths = [0.0]
     for mask in (glyph, smooth):
         distances = ndimage().distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]

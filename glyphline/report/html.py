@@ -7,6 +7,7 @@ import io
 import re
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -42,6 +43,12 @@ def embed(png: bytes) -> Embedded:
     opaque.save(encoded, format="WEBP", lossless=True, quality=80, method=6)
     source = f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"
     return Embedded(source, opaque.width, opaque.height, str(caption), str(alt))
+
+
+def style(page: Path) -> str:
+    """The style sheet of a page: what all pages share, colours and type, and then its own."""
+    shared = Path(__file__).with_name("style.css")
+    return shared.read_text(encoding="utf-8") + page.read_text(encoding="utf-8")
 
 
 def environment(package: str) -> Environment:

@@ -12,8 +12,7 @@ from glyphline.evaluation import numbers
 from glyphline.evaluation.metrics import METRICS, wilson_interval
 from glyphline.evaluation.numbers import decimals, percent, percent_interval
 from glyphline.evaluation.significance import Compared
-from glyphline.report import parameters, words
-from glyphline.report.html import environment
+from glyphline.report import html, parameters, words
 from glyphline.report.intervals import Mark, Scale, scale_of
 from glyphline.report.parameters import Parameter
 from glyphline.report.ranking import Ranking, rank
@@ -55,9 +54,10 @@ def render(run: Run) -> str:
     ranking = rank(run.test, run.predictions, metric)
     scale = scale_of(run.test, metric, ranking.winner)
     in_params = {name: each for name, each in run.variants.items() if name in run.test}
-    style, script = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style = html.style(Path(__file__).with_name("page.css"))
+    script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
     return (
-        environment("glyphline.report")
+        html.environment("glyphline.report")
         .get_template("page.html.j2")
         .render(
             numbers=numbers,
