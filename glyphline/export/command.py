@@ -147,7 +147,7 @@ def read(model: Path) -> Judged:
             f"{model}: {paths.PARAMS} has no variant {variant}, so that there is no result to tell of it; "
             f"export one of: {', '.join(map(str, map(paths.model, params.judged())))}"
         )
-    _check_asked(model, variant)
+    _check_asked(model, variant, params)
     record, tests = _read_json(paths.DATASET_CARD), _read_json(paths.TEST_METRICS)
     if variant not in tests:
         raise GlyphlineError(f"{paths.TEST_METRICS}: {variant} is not judged in it; run: dvc repro evaluate")
@@ -163,12 +163,12 @@ def read(model: Path) -> Judged:
     return Judged(model, variant, params, record, tests[variant], network, start_seconds)
 
 
-def _check_asked(model: Path, variant: str) -> None:
+def _check_asked(model: Path, variant: str, params: Params) -> None:
     """Raise GlyphlineError where dvc.lock says that a training had other parameters than the card would tell of it."""
     if not LOCK.is_file():
         return
     stages = parse_yaml(LOCK.read_bytes(), str(LOCK)).get("stages", {})
-    stage = stages.get("train_tuned" if variant == paths.TUNED else f"train@{variant}", {})
+    stage = stages.get(f"{'train_winner' if variant in params.searches else 'train'}@{variant}", {})
     for key, trained_with in stage.get("params", {}).get(str(paths.PARAMS), {}).items():
         asked: Any = parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
         for name in key.split("."):
