@@ -161,7 +161,10 @@ def _add_predict(commands: Commands) -> None:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM file")
     parser.add_argument(
-        "--model", type=Path, metavar="FILE", help="default: the one in models/ with the best validation accuracy"
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="a .keras file or exported folder; default: the best of models/ on the validation images",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument("--show", type=Path, metavar="FILE", help="draw what the network saw, as a PNG too")

@@ -29,6 +29,7 @@ RUN = (
     "dvc metrics diff",
     "dvc plots diff",
     "dvc exp show",
+    "glyphline export",
     "glyphline predict",
     "glyphline review",
     "glyphline runs",

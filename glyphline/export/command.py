@@ -33,6 +33,8 @@ from glyphline.model.training import quiet
 from glyphline.predict import exported
 from glyphline.predict.exported import DESCRIPTION, EXPORTS, FILES, Centred, Description
 from glyphline.predict.prepare import BOX_SIDE, CENTRE
+from glyphline.repro import LOCK
+from glyphline.schema import parse_yaml
 
 if TYPE_CHECKING:
     import keras
@@ -145,6 +147,7 @@ def read(model: Path) -> Judged:
             f"{model}: {paths.PARAMS} has no variant {variant}, so that there is no result to tell of it; "
             f"export one of: {', '.join(map(str, map(paths.model, params.judged())))}"
         )
+    _check_asked(model, variant, params)
     record, tests = _read_json(paths.DATASET_CARD), _read_json(paths.TEST_METRICS)
     if variant not in tests:
         raise GlyphlineError(f"{paths.TEST_METRICS}: {variant} is not judged in it; run: dvc repro evaluate")
@@ -158,6 +161,20 @@ def read(model: Path) -> Judged:
             f"{len(record['class_names'])}; export a network of this data set, or run: dvc repro"
         )
     return Judged(model, variant, params, record, tests[variant], network, start_seconds)
+
+
+def _check_asked(model: Path, variant: str, params: Params) -> None:
+    """Raise GlyphlineError where dvc.lock says that a training had other parameters than the card would tell of it."""
+    if not LOCK.is_file():
+        return
+    stages = parse_yaml(LOCK.read_bytes(), str(LOCK)).get("stages", {})
+    stage = stages.get(f"{'train_winner' if variant in params.searches else 'train'}@{variant}", {})
+    for key, trained_with in stage.get("params", {}).get(str(paths.PARAMS), {}).items():
+        asked: Any = parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
+        for name in key.split("."):
+            asked = asked.get(name, {})
+        if asked != trained_with:
+            raise GlyphlineError(f"{paths.PARAMS}: {key} is not what {model} was trained with; run: dvc repro")
 
 
 def splits(judged: Judged) -> tuple[Split, Split]:

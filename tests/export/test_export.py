@@ -223,6 +223,11 @@ def trained_again() -> None:
     save(networks.build(Variant(dense=[4], epochs=1), (28, 28, 1), 10, steps=1), Path("models/flat.keras"))
 
 
+def asked_for_otherwise() -> None:
+    stage = {"params": {"params.yaml": {"variants.flat": VARIANTS["flat"] | {"epochs": 4}}}}
+    Path("dvc.lock").write_text(json.dumps({"stages": {"train@flat": stage}}), encoding="utf-8")
+
+
 def something_in_the_way() -> None:
     Path("exports/flat").mkdir(parents=True)
     Path("exports/flat/letter.txt").write_text("mine", encoding="utf-8")
@@ -242,6 +247,11 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str], str]] = {
         trained_again,
         ["models/flat.keras"],
         "of another network than models/flat.keras; run: dvc repro",
+    ),
+    "asked for otherwise": (
+        asked_for_otherwise,
+        ["models/flat.keras"],
+        "params.yaml: variants.flat is not what models/flat.keras was trained with; run: dvc repro",
     ),
     "no data": (
         lambda: Path("data/raw/test.npz").unlink(),
