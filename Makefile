@@ -104,6 +104,7 @@ pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chrom
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
 	"$$(command -v chromium chromium-browser google-chrome google-chrome-stable | head -n 1)" --headless --no-sandbox --hide-scrollbars \
 	  --window-size=1440,1560 --force-device-scale-factor=0.68 --screenshot=docs/pictures/report.png "$(CURDIR)/report/index.html"
+	for variant in best fast mlp; do glyphline export "models/$$variant.keras"; done
 	python -m tests.serve.picture docs/pictures/serve.png
 
 clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache

@@ -16,7 +16,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from glyphline.errors import GlyphlineError
+from glyphline.errors import GlyphlineError, printable
 from glyphline.predict import exported
 from glyphline.serve.application import application
 from glyphline.serve.guard import problem
@@ -58,7 +58,7 @@ def serve(folders: Sequence[Path], host: str, port: int, token: str | None) -> N
         logging.getLogger(library).setLevel(logging.ERROR)  # what clients do wrong is no news
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{listener.getsockname()[1]}/"
-    said = f"glyphline serve: {', '.join(networks.by_name)} at {address}; Ctrl-C ends it"
+    said = f"glyphline serve: {', '.join(map(printable, networks.by_name))} at {address}; Ctrl-C ends it"
     if token is not None:
         said += f"\nThe page asks for the token, or takes it from the address: {address}#TOKEN"
     # uvicorn passes the signal that ended it on to whom it found: to end is what was asked for.

@@ -305,7 +305,7 @@ function say(text) {
 function tell(headline, finding, answers = []) {
   $("headline").replaceChildren(element("span", headline));
   $("finding").textContent = finding;
-  $("verdict").classList.toggle("told", answers.length > 0);
+  $("verdict").classList.toggle("told", answers.length > 0 && headline.length <= 12);
   $("verdict").classList.toggle("split", answers.some((each) => each.other));
   showSeen(answers);
   showBars(answers);

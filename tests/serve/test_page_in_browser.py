@@ -264,7 +264,6 @@ def test_of_thousands_of_classes_the_best_ten_are_shown(browser: Browser, tmp_pa
         expect(page.locator("#finding")).to_contain_text("sure; then")
         assert page.locator(".bars [lang=ja]").count() + page.locator(".bars b", has_text="rather_long").count() == 10
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-        page.screenshot(path="/tmp/many.png", full_page=True)
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
