@@ -99,11 +99,11 @@ def test_tpe_is_reproducible_on_one_worker_and_learns_from_the_trials_before(
     assert list(table["learning_rate"] != at_random) == [False] * STARTUP_TRIALS + [True] * 2
 
 
-RUNGS: dict[str, Any] = {"stopping": "rungs", "rungs": [1, 3], "trials": 6}
+RUNGS: dict[str, Any] = {"stopping": "rungs", "rungs": [1, 3], "trials": 6, "fixed": {"batch_size": 16, "epochs": 6}}
 
 
-def test_rungs_give_the_same_on_two_workers_after_kills_and_after_a_search_of_fewer_trials(
-    searchable: World, client: Client
+def test_rungs_give_the_same_on_two_workers_after_a_kill_and_after_a_search_of_fewer_trials(
+    searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calm = searchable(**RUNGS)
     tune_on(client, calm)
@@ -111,20 +111,25 @@ def test_rungs_give_the_same_on_two_workers_after_kills_and_after_a_search_of_fe
     assert sorted(table["epochs"]) == [1, 1, 1, 1, 3, 6], "of six the best two go on, and of those the better"
     assert (table["state"] == "complete").tolist() == (table["epochs"] == 6).tolist()
 
-    folder = searchable(workers=2, **RUNGS | {"trials": 4})
+    folder = searchable(workers=2, **RUNGS)
     process = start(folder, "stages.tune", NAME)
-    for said in ("rung 1 of 3, trial ", "rung 2 of 3, trial "):
-        wait_for(process, said)
-        kill_group(process)
-        assert not (folder / TRIALS).exists()
-        process = start(folder, "stages.tune", NAME)
-    assert "of 4 trials were done before" in finish(process)
-    assert len(pd.read_csv(folder / TRIALS)) == 4
-
-    set_search(folder, workers=2, **RUNGS)
-    finish(start(folder, "stages.tune", NAME))
+    wait_for(process, "rung 2 of 3, trial ")
+    kill_group(process)
+    assert not (folder / TRIALS).exists()
+    assert list(folder.glob("runs/search/*/*.npz")), "what to go on from"
+    capsys.readouterr()
+    tune_on(client, folder)
+    said = capsys.readouterr().out
+    assert "rung 1 of 3, 6 of 6 trials were done before" in said
+    assert "rung 1 of 3, trial" not in said
     assert same_outputs(calm, folder)
-    assert not list(folder.glob("runs/search/*/*.npz")), "no checkpoint is left"
+    assert not list(folder.glob("runs/search/*/*.npz")), "and nothing more"
+
+    fewer = searchable(**RUNGS | {"trials": 4})
+    tune_on(client, fewer)
+    set_search(fewer, **RUNGS)
+    tune_on(client, fewer)
+    assert same_outputs(calm, fewer)
 
 
 def test_a_search_of_some_minutes_says_that_it_is_not_reproducible_and_keeps_its_trials(
