@@ -131,7 +131,7 @@ def main() -> None:
         prepare(folder, arguments)
         measured = processes.in_turns(commands, folder, arguments.rounds)
         best = {
-            "Glyphline": json.loads((folder / paths.winner(NAME)).read_text(encoding="utf-8"))["validation_accuracy"],
+            "Glyphline": json.loads((folder / paths.winner(NAME)).read_text(encoding="utf-8"))["validation_score"],
             "KerasTuner": float(measured["KerasTuner"][-1].output.split()[-1]),
         }
         counts = [len(np.load(folder / paths.PREPARED / name / "labels.npy")) for name in ("train", "validation")]

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from glyphline import paths, stage
+from glyphline.evaluation.metrics import METRICS
 from glyphline.figures import architecture, comparison, data, learning, mistakes, search
 from glyphline.figures.style import Picture, cover, save, shown
 
@@ -32,7 +33,7 @@ def main() -> None:
     write(of_data(card), "data")
     for variant in test:
         if paths.trials(variant).is_file():
-            write(of_search(variant, card["title"]), f"search/{variant}")
+            write(of_search(variant, card), f"search/{variant}")
     print(f"{paths.PLOTS}: figures of {len(test)} variants and of {card['title']}")
 
 
@@ -89,13 +90,13 @@ def of_data(card: dict[str, Any]) -> dict[str, Picture]:
     }
 
 
-def of_search(name: str, dataset: str) -> dict[str, Picture]:
+def of_search(name: str, card: dict[str, Any]) -> dict[str, Picture]:
     """What is drawn of a search."""
-    study = read_study(name)
+    study, metric, dataset = read_study(name), METRICS[card["leading_metric"]].title, card["title"]
     return {
-        "coordinates": search.coordinates(study, name, dataset),
-        "history": search.history(study, name, dataset),
-        "importances": search.importances(study, name, dataset),
+        "coordinates": search.coordinates(study, name, metric, dataset),
+        "history": search.history(study, name, metric, dataset),
+        "importances": search.importances(study, name, metric, dataset),
     }
 
 

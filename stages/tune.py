@@ -1,7 +1,9 @@
-"""Search for the variant with the best validation accuracy, as one entry of `searches` in params.yaml says.
+"""Search for the variant that does best on the validation split, as one entry of `searches` in params.yaml says.
 
 Killed in the middle, the next run goes on from there. Where the trials run changes nothing that is written.
 """
+
+import json
 
 from glyphline import paths, stage
 from glyphline.config import load_params
@@ -16,7 +18,8 @@ def main(name: str) -> None:
     params = load_params(paths.PARAMS)
     search = search_named(params.searches, name)
     splits = Splits.load(paths.PREPARED)
-    with open_study(search, params.seed, splits.digest) as study:
+    metric = json.loads(paths.DATASET_CARD.read_text(encoding="utf-8"))["leading_metric"]
+    with open_study(search, params.seed, splits.digest, metric) as study:
         if study.has_trials_left:
             with connected(params.workers) as client:
                 run_trials(client, study, splits, name, params.trial_memory_gib)

@@ -88,13 +88,13 @@ def _write_search() -> None:
     space = {name: distribution_to_json(each) for name, each in distributions(search.space).items()}
     paths.space(FOUND).write_text(json.dumps(space), encoding="utf-8")
     paths.trials(FOUND).write_text(
-        "trial,state,validation_accuracy,best_epoch,epochs,dense_count,dense_1,dense_2,activation,failure\n"
+        "trial,state,validation_score,best_epoch,epochs,dense_count,dense_1,dense_2,activation,failure\n"
         "0,complete,0.5,2,2,1,32,,tanh,\n1,failed,,,1,2,16,8,relu,diverged in epoch 2\n"
         "2,stopped,0.75,1,2,2,8,32,relu,\n3,complete,0.625,1,2,2,16,16,tanh,\n",
         encoding="utf-8",
     )
     variant = search.fixed.model_dump() | {"dense": [8, 32], "activation": "relu"}
-    winner = {"trial": 2, "validation_accuracy": 0.75, "best_epoch": 1, "variant": variant}
+    winner = {"trial": 2, "validation_score": 0.75, "best_epoch": 1, "variant": variant}
     paths.winner(FOUND).write_text(json.dumps(winner), encoding="utf-8")
 
 

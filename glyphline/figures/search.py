@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 HEIGHT = 5.2  # inches
 MOST_AXES = 12  # of the parallel coordinates; more cannot be read
 SEED = 0  # of the forest that tells the importances
-ACCURACY = "validation accuracy"
 
 
 def study_of(trials: pd.DataFrame, space: Mapping[str, str]) -> optuna.Study:
@@ -56,7 +55,7 @@ def study_of(trials: pd.DataFrame, space: Mapping[str, str]) -> optuna.Study:
             optuna.trial.create_trial(
                 params=drawn,
                 distributions={name: distributions[name] for name in drawn},
-                value=float(row["validation_accuracy"]),
+                value=float(row["validation_score"]),
             )
         )
     return study
@@ -73,20 +72,20 @@ def _value(cell: str, distribution: BaseDistribution) -> Any:
     return int(cell) if isinstance(distribution, IntDistribution) else float(cell)
 
 
-def history(study: optuna.Study, name: str, dataset: str) -> Picture:
-    """Each trial's validation accuracy, and the best so far."""
+def history(study: optuna.Study, name: str, metric: str, dataset: str) -> Picture:
+    """Each trial's validation score by a metric, and the best so far."""
     from optuna.visualization import matplotlib as optuna_figures
 
     def draw() -> tuple[Axes, str]:
-        axes = optuna_figures.plot_optimization_history(study, target_name=ACCURACY)
+        axes = optuna_figures.plot_optimization_history(study, target_name=f"validation {metric}")
         return axes, f"The best of {plural(len(study.trials), 'trial')} has {percent(study.best_value)}"
 
-    what = "Highest validation accuracy over the epochs of each trial"
+    what = f"Highest validation {metric} over the epochs of each trial"
     return _dressed(draw, name, "trial by trial", what, dataset)
 
 
-def importances(study: optuna.Study, name: str, dataset: str) -> Picture:
-    """How much of the variance of the validation accuracy each parameter explains (fANOVA)."""
+def importances(study: optuna.Study, name: str, metric: str, dataset: str) -> Picture:
+    """How much of the variance of the validation score each parameter explains (fANOVA)."""
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as optuna_figures
 
@@ -94,25 +93,25 @@ def importances(study: optuna.Study, name: str, dataset: str) -> Picture:
         if len({trial.value for trial in study.trials}) < 2:
             raise ValueError("it takes two trials of different accuracy")  # Optuna calls all parameters as important
         evaluator = FanovaImportanceEvaluator(seed=SEED)
-        axes = optuna_figures.plot_param_importances(study, evaluator=evaluator, target_name=ACCURACY)
+        axes = optuna_figures.plot_param_importances(study, evaluator=evaluator, target_name=f"validation {metric}")
         upwards = [label.get_text() for label in axes.get_yticklabels()]
         return axes, f"From the largest share to the smallest: {', '.join(reversed(upwards))}"
 
-    what = "Share of the variance of the validation accuracy (fANOVA), over all trials"
+    what = f"Share of the variance of the validation {metric} (fANOVA), over all trials"
     return _dressed(draw, name, "which parameters matter", what, dataset)
 
 
-def coordinates(study: optuna.Study, name: str, dataset: str) -> Picture:
+def coordinates(study: optuna.Study, name: str, metric: str, dataset: str) -> Picture:
     """What each trial drew, a line a trial, the darker the more accurate."""
     from optuna.visualization import matplotlib as optuna_figures
 
     def draw() -> tuple[Axes, str]:
         parameters = list(dict.fromkeys(name for trial in study.trials for name in trial.params))[:MOST_AXES]
-        axes = optuna_figures.plot_parallel_coordinate(study, params=parameters, target_name=ACCURACY)
+        axes = optuna_figures.plot_parallel_coordinate(study, params=parameters, target_name=f"validation {metric}")
         drawn = ", ".join(f"{name} {value}" for name, value in study.best_params.items())
         return axes, f"The best of {plural(len(study.trials), 'trial')} drew {drawn}"
 
-    what = "A line a trial, the darker the higher its validation accuracy"
+    what = f"A line a trial, the darker the higher its validation {metric}"
     return _dressed(draw, name, "what the trials drew", what, dataset)
 
 

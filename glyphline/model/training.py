@@ -35,6 +35,7 @@ COLUMNS = {
     "val_accuracy": "validation_accuracy",
 }
 EVALUATION_BATCH = 1000  # images of 28x28 pixels that a network is applied to at once; of larger ones fewer
+ITERATORS_AN_EPOCH = 2  # that Keras' fit makes over the training images; it trains on the first of them
 NO_AUGMENTATION = Augmentation()
 DIGITS = 6  # decimals kept in tables and metrics
 
@@ -58,6 +59,33 @@ class Examples:
         """Read what preprocess wrote, without loading the images into memory yet."""
         images, labels = np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy")
         return cls(images, labels, len(np.load(folder / "classes.npy")))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training stands after an epoch, counted from 1: all that the network and its optimiser hold."""
+
+    epoch: int
+    arrays: list[NDArray[Any]]
+
+    @classmethod
+    def of(cls, network: keras.Model, epoch: int) -> Checkpoint:
+        """That of a network which was trained for so many epochs."""
+        return cls(epoch, [variable.numpy() for variable in _state(network)])
+
+    def save(self, path: Path) -> None:
+        """Write it to an `.npz` file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, np.int64(self.epoch), *self.arrays)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read what `save` wrote."""
+        with np.load(path) as file:
+            epoch, *arrays = (file[f"arr_{position}"] for position in range(len(file.files)))
+        return cls(int(epoch), arrays)
 
 
 @dataclass(frozen=True)
@@ -195,12 +223,17 @@ def fit(
     seed: int,
     *,
     watchers: Sequence[keras.callbacks.Callback] = (),
+    start: Checkpoint | None = None,
+    end: int | None = None,
 ) -> Trained:
     """Build a variant's network and train it, every random number drawn from the seed.
 
     With early stopping the network ends with the weights of its best epoch, else with those of the last. Watchers are
     told of the progress, and where there are any nothing is printed. Raises FloatingPointError when the losses of the
     network as it ends are not numbers.
+
+    start: where the same training stood when it ended early; its history begins after that. end: the epoch after which
+    to end, if not the variant's last. In parts a training gives the bytes that it gives as a whole.
     """
     make_deterministic(seed)
     import keras
@@ -231,22 +264,37 @@ def fit(
             print(f"epoch {epoch + 1}/{variant.epochs}: {cells}", flush=True)
 
         callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=print_line))
+    ordered, done = batches(train, variant.batch_size, seed, variant.augmentation, augmenting), 0
+    if start is not None:
+        done = start.epoch
+        for variable, value in zip(_state(network), start.arrays, strict=True):
+            variable.assign(value)
+        for _ in range(done * ITERATORS_AN_EPOCH):
+            iter(ordered)  # draws an order of the images
     clock = time.perf_counter()
     fitted = network.fit(
-        batches(train, variant.batch_size, seed, variant.augmentation, augmenting),
+        ordered,
         validation_data=batches(validation, evaluation_batch(validation.image_shape)),
-        epochs=variant.epochs,
+        initial_epoch=done,
+        epochs=variant.epochs if end is None else end,
         callbacks=callbacks,
         shuffle=False,  # batches() does
         verbose="auto" if on_terminal else 0,
     )
     seconds = time.perf_counter() - clock
     history = pd.DataFrame(fitted.history)[list(COLUMNS)].rename(columns=COLUMNS)
-    history.insert(0, "epoch", range(1, len(history) + 1))
+    history.insert(0, "epoch", range(done + 1, done + len(history) + 1))
     outcome = summary(history, variant.early_stopping is not None)
     if not np.isfinite([*outcome["train"].values(), *outcome["validation"].values()]).all():
         raise FloatingPointError("the loss is not a number any more")
     return Trained(network, history, outcome, seconds)
+
+
+def _state(network: keras.Model) -> list[keras.Variable]:
+    """All that a training changes: weights, moving averages, what dropout draws from, and the optimiser's variables."""
+    if not network.optimizer.built:
+        network.optimizer.build(network.trainable_variables)
+    return [*network.variables, *network.optimizer.variables]
 
 
 def evaluation_batch(image_shape: tuple[int, int, int]) -> int:

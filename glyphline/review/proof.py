@@ -42,10 +42,10 @@ DATA = (paths.SCHEMA, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET_CARD, paths
 FACTS = ("parameters", "multiply_adds", "n")  # in metrics: counted, not measured
 # What other arithmetic explains of what no test on the images judges. With other settings of the libraries accuracies
 # differed by up to 0.005, and losses by a factor of up to 1.31 (docs/continuous-integration.md).
-MOST_APART = {"accuracy": 0.02, "validation_accuracy": 0.02, "calibration_error": 0.02}
+MOST_APART = {"accuracy": 0.02, "validation_score": 0.02, "calibration_error": 0.02}
 MOST_SEEDS_APART = 0.01  # of the mean and the standard deviation over a variant's seeds
 MOST_LOSS_TIMES = 2
-MEASURED = ["state", "validation_accuracy", "best_epoch", "epochs", "failure"]  # of a trial; all else is drawn
+MEASURED = ["state", "validation_score", "best_epoch", "epochs", "failure"]  # of a trial; all else is drawn
 SAME = (Verdict.UNCHANGED, Verdict.WITHIN_NOISE)
 
 
@@ -220,12 +220,12 @@ def _other_trials(search: str, before: Revision, after: Revision) -> Iterator[st
                 pd.testing.assert_frame_equal(one, other, rtol=1e-9)
             except AssertionError:
                 yield f"{path}: its hyper-parameters are not those that the rebuild drew from the same seed"
-        accuracies = [pd.to_numeric(each["validation_accuracy"], errors="coerce") for each in (committed, rebuilt)]
+        accuracies = [pd.to_numeric(each["validation_score"], errors="coerce") for each in (committed, rebuilt)]
         for trial, (was, now) in enumerate(zip(*accuracies, strict=True)):
-            if not (abs(was - now) <= MOST_APART["validation_accuracy"] or (math.isnan(was) and math.isnan(now))):
-                yield f"{of_trials}: validation_accuracy of trial {trial} is {was} as committed and {now} as rebuilt"
+            if not (abs(was - now) <= MOST_APART["validation_score"] or (math.isnan(was) and math.isnan(now))):
+                yield f"{of_trials}: validation_score of trial {trial} is {was} as committed and {now} as rebuilt"
         accuracy = dict(zip(committed["trial"], accuracies[0], strict=True))
-        if chosen["trial"] != winner(committed) or chosen["validation_accuracy"] != accuracy[chosen["trial"]]:
+        if chosen["trial"] != winner(committed) or chosen["validation_score"] != accuracy[chosen["trial"]]:
             yield f"{of_winner}: trial {chosen['trial']} with this accuracy is not the best of {of_trials}"
     except (KeyError, TypeError, ValueError):
         yield f"{of_trials}: what it or {of_winner} says as committed are not trials and the best of them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from glyphline import paths
 from glyphline.errors import ParamsError
 from glyphline.model.variant import Variant, check_key
+from glyphline.search.rungs import sizes
 from glyphline.search.space import Space, examples, merged
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -30,25 +32,35 @@ CLUSTER_VARIABLES = {
 
 
 class Search(BaseModel, extra="forbid", strict=True, frozen=True):
-    """A search for the best of many variants by their validation accuracy.
+    """A search for the best of many variants by the leading metric of the data set on the validation split.
 
     A trial's variant is `fixed` with what was drawn from `space`; the variant of the search's name is the best trial's
     with `final`.
     """
 
     trials: PositiveInt = Field(description="how many variants to try")
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="in place of `trials`: try as many as end within about so many minutes, which is not reproducible",
+    )
     sampler: Literal["random", "tpe"] = Field(
         default="random",
         description="random: each trial's draw depends on seed and its number alone. tpe: on the trials that have "
         "ended before, so that it is not reproducible with more than one worker",
     )
-    stopping: Literal["none", "plateau", "successive_halving"] = Field(
+    stopping: Literal["none", "plateau", "rungs"] = Field(
         default="plateau",
-        description="plateau: end a trial after `patience` epochs without a higher validation accuracy. "
-        "successive_halving: end it if too many others were better at its age; not reproducible with more than one "
-        "worker",
+        description="plateau: end a trial after `patience` epochs without a higher validation score. rungs: train all "
+        "trials for a few epochs and the best of them on",
     )
     patience: PositiveInt = Field(default=3, description="epochs that plateau waits")
+    rungs: list[PositiveInt] = Field(
+        default=[],
+        description="epochs after which stopping by rungs compares the trials; with 2, 6 and fixed.epochs of 18 the "
+        "best third of all goes on after 2 epochs, and the best third of those after 6",
+    )
     fixed: Variant = Field(description="what all trials share; epochs is the most that a trial may take")
     space: Space = Field(min_length=1, description="what the trials differ in: a variant's keys")
     final: dict[str, Any] = Field(default={}, description="what the winner is trained with instead: a variant's keys")
@@ -60,6 +72,8 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
         if named:
             variables = ", ".join(CLUSTER_VARIABLES[key] for key in named)
             raise ValueError(f"remove {', '.join(named)}; in their place set the environment's {variables}")
+        if isinstance(values, dict) and values.get("stopping") == "successive_halving":
+            raise ValueError("stopping: in place of successive_halving write rungs, and under rungs the epochs: [1, 3]")
         return values
 
     @field_validator("space")
@@ -71,6 +85,29 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
             for value in examples(alternatives):
                 check_key(key, value)
         return space
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> Search:
+        if self.stopping == "rungs":
+            if not self.rungs or any(here >= following for here, following in pairwise(self.heights)):
+                raise ValueError(f"rungs: these are rising epochs below fixed.epochs, {self.heights[-1]}: {self.rungs}")
+            if self.sampler != "random":
+                raise ValueError(
+                    f"sampler: rungs begin all trials before one has ended, so {self.sampler} cannot learn"
+                )
+            if self.fixed.early_stopping is not None:
+                raise ValueError("fixed.early_stopping: rungs say when a trial ends; leave this empty")
+        return self
+
+    @property
+    def heights(self) -> list[int]:
+        """The epochs at the end of each rung; without rungs there is one, of the most epochs that a trial may take."""
+        return [*(self.rungs if self.stopping == "rungs" else []), self.fixed.epochs]
+
+    def epochs(self, trials: int) -> int:
+        """The epochs that so many trials take in all, if none ends before its rung does."""
+        steps = [following - here for here, following in pairwise([0, *self.heights])]
+        return sum(size * step for size, step in zip(sizes(trials, self.heights), steps, strict=True))
 
     @field_validator("final")
     @classmethod

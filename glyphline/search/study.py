@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import OperationalError
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
+from glyphline.model.training import Checkpoint
 from glyphline.search.cluster import versions
+from glyphline.search.rungs import targets
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, merged, suggest
 from glyphline.search.table import FAILED, STOPPED, row, trials_table, winner
@@ -81,30 +84,31 @@ def sampler(search: Search, seed: int) -> BaseSampler:
 
 
 def pruner(search: Search) -> BasePruner:
-    """The stopping rule that search.stopping names."""
-    if search.stopping == "plateau":
-        return PlateauPruner(search.patience)
-    return SuccessiveHalvingPruner() if search.stopping == "successive_halving" else NopPruner()
+    """The rule that ends a trial by its own scores."""
+    return PlateauPruner(search.patience) if search.stopping == "plateau" else NopPruner()
 
 
-def digest(search: Search, seed: int, data: str, versions: dict[str, str]) -> str:
-    """Of all that a trial's course depends on, but not how many trials there are or where they run."""
+def digest(search: Search, seed: int, data: Sequence[str], versions: dict[str, str]) -> str:
+    """Of all that a trial's course depends on, but not how many trials there are, how far they go or where they run."""
     depends = search.model_dump(include={"sampler", "stopping", "patience", "fixed", "space"})
     everything = json.dumps([depends, seed, data, versions], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()[:16]
 
 
 class Study:
-    """The first `search.trials` trials of a search, kept in a SQLite file: new, or as they were left.
+    """The trials of a search, kept in a SQLite file, with checkpoints beside it: new, or as they were left.
 
-    A trial that was under way when the search ended is unfinished in the file and runs again, as does one that failed
-    for a reason that may pass: `transient_failures` has these reasons, by the trial's number.
+    There are `search.trials` of them, or with `search.minutes` so many as were drawn when `stop_drawing` was called. A
+    trial that was under way when the search ended is unfinished in the file and goes on, as does one that failed for a
+    reason that may pass: `transient_failures` has these reasons, by the trial's number. One that a rung left behind
+    stays unfinished too: among more trials it may go on.
     """
 
-    def __init__(self, path: Path, search: Search, seed: int) -> None:
+    def __init__(self, path: Path, search: Search, seed: int, metric: str = "accuracy") -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.search, self.seed = search, seed
+        self.search, self.seed, self.metric = search, seed, metric
         self.transient_failures: dict[int, str] = {}
+        self._checkpoints = path.with_suffix("")
         self._study = optuna.create_study(
             storage=f"sqlite:///{path}",
             study_name="search",
@@ -113,38 +117,87 @@ class Study:
             sampler=sampler(search, seed),
             pruner=pruner(search),
         )
-        self._unfinished = [
-            optuna.Trial(self._study, trial._trial_id) for trial in self._trials() if not trial.state.is_finished()
-        ]
+        self._drawn = f"trials in {search.minutes} minutes"  # the attribute that says how many there are
+        self.count: int | None = search.trials if search.minutes is None else self._study.user_attrs.get(self._drawn)
 
     def _trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)[: self.search.trials]
+        return self._study.get_trials(deepcopy=False)[: self.count]
 
-    def accuracies(self, number: int) -> dict[int, float]:
-        """A trial's validation accuracies so far (0-1), by epoch."""
+    def _targets(self, trials: Sequence[FrozenTrial]) -> list[int]:
+        heights = self.search.heights if len(trials) == self.count else self.search.heights[:1]
+        ended = {*self.transient_failures, *(trial.number for trial in trials if trial.state == TrialState.FAIL)}
+        scores = [[score for _, score in sorted(trial.intermediate_values.items())] for trial in trials]
+        return targets(scores, ended, heights)
+
+    def scores(self, number: int) -> dict[int, float]:
+        """A trial's validation scores so far (0-1), by epoch."""
         return self._trials()[number].intermediate_values
+
+    def stop_drawing(self) -> None:
+        """Let there be no more trials than there are."""
+        self.count = len(self._trials())
+        self._study.set_user_attr(self._drawn, self.count)
+
+    @property
+    def drawn(self) -> int:
+        """How many trials there are so far."""
+        return len(self._trials())
+
+    @property
+    def draws(self) -> bool:
+        """Whether there are trials still to draw."""
+        return self.count is None or self.drawn < self.count
+
+    def next_trial(self, busy: Collection[int] = ()) -> optuna.Trial | None:
+        """A trial to be trained up to its target; busy: those that are. None where others have to end first."""
+        if (trial := self._waiting(busy)) is not None:
+            return optuna.Trial(self._study, trial._trial_id)
+        return self._study.ask() if self.draws else None
+
+    def target(self, number: int) -> int:
+        """The epoch up to which a trial is trained, as far as is known."""
+        return self._targets(self._trials())[number]
+
+    def _waiting(self, busy: Collection[int]) -> FrozenTrial | None:
+        trials = self._trials()
+        for trial, end in zip(trials, self._targets(trials), strict=True):
+            idle = not trial.state.is_finished() and trial.number not in {*busy, *self.transient_failures}
+            # After its last epoch a trial is finished, unless the search was killed just then.
+            if idle and (len(trial.intermediate_values) < end or end == self.search.heights[-1]):
+                return trial
+        return None
 
     @property
     def has_trials_left(self) -> bool:
-        """Whether there are trials that `next_trial` has not given yet."""
-        return bool(self._unfinished) or len(self._trials()) < self.search.trials
-
-    def next_trial(self) -> optuna.Trial:
-        """An unfinished trial, or else a new one."""
-        return self._unfinished.pop(0) if self._unfinished else self._study.ask()
+        """Whether `next_trial` would give one."""
+        return self.draws or self._waiting(()) is not None
 
     def should_stop(self, trial: optuna.Trial) -> bool:
         """Whether the stopping rule ends a trial before its last epoch."""
-        return 0 < len(self.accuracies(trial.number)) < self.search.fixed.epochs and trial.should_prune()
+        return 0 < len(self.scores(trial.number)) < self.search.fixed.epochs and trial.should_prune()
+
+    def checkpoint(self, number: int) -> Checkpoint | None:
+        """Where a trial stood when it last ended a rung, if it is known."""
+        path = self._checkpoint(number)
+        return Checkpoint.load(path) if path.is_file() else None
+
+    def _checkpoint(self, number: int) -> Path:
+        return self._checkpoints / f"{number}.npz"
+
+    def pause(self, trial: optuna.Trial, checkpoint: Checkpoint) -> None:
+        """Record the end of a trial's rung; the checkpoints of trials that are left behind go."""
+        checkpoint.save(self._checkpoint(trial.number))
+        trials = self._trials()
+        ends = self._targets(trials)
+        for each, end in zip(trials, ends, strict=True):
+            if end < max(ends):
+                self._checkpoint(each.number).unlink(missing_ok=True)
 
     def end(self, trial: optuna.Trial, stopped: bool) -> None:
-        """Record a trial's end. Its value is its best validation accuracy."""
+        """Record a trial's end. Its value is its best validation score."""
         if stopped:
             trial.set_user_attr(STOPPED, True)
-        if stopped and self.search.stopping == "successive_halving":
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:  # on a plateau it has come as far as it can
-            self._study.tell(trial, max(self.accuracies(trial.number).values()))
+        self._study.tell(trial, max(self.scores(trial.number).values()))
 
     def fail(self, trial: optuna.Trial, reason: str, transient: bool) -> None:
         """Record a trial's failure; a transient one only here, so that the next search tries again."""
@@ -155,28 +208,41 @@ class Study:
             self._study.tell(trial, state=TrialState.FAIL)
 
     def row(self, number: int) -> dict[str, Any]:
-        """A trial that has ended, as a row of the table."""
-        return row(self._trials()[number], self.search.space, self.transient_failures.get(number))
+        """A trial that has come to the end of a rung, as a row of the table."""
+        trials = self._trials()
+        end, last = self._targets(trials)[number], self.search.heights[-1]
+        return row(trials[number], self.search.space, end, last, self.transient_failures.get(number))
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Every trial that has ended, by number."""
-        return [self.row(trial.number) for trial in self._trials() if trial.state.is_finished()]
+    def there(self, height: int) -> list[int]:
+        """The numbers of the trials that have come to the end of the rung of this height, or that ended before it."""
+        trials = self._trials()
+        return [
+            trial.number
+            for trial, end in zip(trials, self._targets(trials), strict=True)
+            if end >= height
+            and (
+                len(trial.intermediate_values) >= height
+                or trial.state.is_finished()
+                or trial.number in self.transient_failures
+            )
+        ]
 
     def table(self) -> pd.DataFrame:
         """All trials, when they have ended."""
-        return trials_table(self._study, self.search.trials, self.search.space, self.transient_failures)
+        return trials_table([self.row(trial.number) for trial in self._trials()], self.search.space)
 
     def write(self, name: str) -> None:
-        """Write the table, the winner and the space of the search of this name.
+        """Write the table, the winner and the space of the search of this name; its checkpoints go.
 
         Raises GlyphlineError where every trial failed.
         """
+        shutil.rmtree(self._checkpoints, ignore_errors=True)
         table = self.table()
         best = winner(table)
         if best is None:
             reason = table["failure"].iloc[0]
             raise GlyphlineError(f"{paths.PARAMS}: searches.{name}: every trial failed, the first: {reason}")
-        found = {key: self.row(best)[key] for key in ("trial", "validation_accuracy", "best_epoch")}
+        found = {key: self.row(best)[key] for key in ("trial", "validation_score", "best_epoch")}
         found["variant"] = merged(self.search.fixed.model_dump(), suggest(self._trials()[best], self.search.space))
         space = {name: distribution_to_json(each) for name, each in distributions(self.search.space).items()}
         for path in (paths.trials(name), paths.space(name)):
@@ -184,17 +250,17 @@ class Study:
         paths.space(name).write_text(json.dumps(space, indent=2) + "\n", encoding="utf-8")
         table.to_csv(paths.trials(name), index=False)
         paths.winner(name).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        accuracy = f"validation accuracy {found['validation_accuracy']:.4f}"
-        print(f"{paths.winner(name)}: trial {best} of {len(table)}, {accuracy}")
+        score = f"validation {self.metric.replace('_', ' ')} {found['validation_score']:.4f}"
+        print(f"{paths.winner(name)}: trial {best} of {len(table)}, {score}")
 
 
 @contextmanager
-def open_study(search: Search, seed: int, data: str) -> Iterator[Study]:
-    """The study of a search on the data with this digest, for one process at a time: another waits.
+def open_study(search: Search, seed: int, data: str, metric: str) -> Iterator[Study]:
+    """The study of a search on the data with this digest by this metric, for one process at a time: another waits.
 
     Raises GlyphlineError where its file cannot be read or written.
     """
-    path = paths.study(digest(search, seed, data, versions()))
+    path = paths.study(digest(search, seed, [data, metric], versions()))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         try:
@@ -203,7 +269,7 @@ def open_study(search: Search, seed: int, data: str) -> Iterator[Study]:
             print("the same search is running already; waiting for its end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            yield Study(path, search, seed)
+            yield Study(path, search, seed, metric)
         except (OperationalError, StorageInternalError) as error:
             cause = error if isinstance(error, OperationalError) else error.__cause__
             raise GlyphlineError(f"{path}: {getattr(cause, 'orig', cause)}; what is done is kept") from None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
@@ -20,37 +19,37 @@ COMPLETE, STOPPED, FAILED = (
 )  # how a trial ends; a study keeps the latter two as attributes
 
 
-def trials_table(study: optuna.Study, count: int, space: Space, transient_failures: Mapping[int, str]) -> pd.DataFrame:
-    """One row for each of the first `count` trials, which have all ended.
-
-    transient_failures: why a trial failed, by its number, where that may pass and so is not kept in the study.
-    """
-    trials = study.get_trials(deepcopy=False)[:count]
-    rows = [row(trial, space, transient_failures.get(trial.number)) for trial in trials]
+def trials_table(rows: Sequence[Mapping[str, Any]], space: Space) -> pd.DataFrame:
+    """The rows of all trials as a table."""
     # Without a type of their own, whole numbers that some trials lack would be written as 64.0.
     whole = [name for name in distributions(space) if all(type(each[name]) in (int, NoneType) for each in rows)]
     return pd.DataFrame(rows).astype(dict.fromkeys(["best_epoch", *whole], "Int64"))
 
 
-def row(trial: FrozenTrial, space: Space, transient_failure: str | None = None) -> dict[str, Any]:
-    """A trial that has ended: its state, its best validation accuracy (0-1) and epoch, its epochs, what was drawn."""
-    failure = transient_failure or trial.user_attrs.get(FAILED, "")
-    accuracies = trial.intermediate_values
-    best = None if failure else max(sorted(accuracies), key=accuracies.__getitem__)  # the first of equals
+def row(trial: FrozenTrial, space: Space, end: int, last: int, transient_failure: str | None = None) -> dict[str, Any]:
+    """A trial that has come to its end: how, its best validation score (0-1) and epoch, its epochs, what was drawn.
+
+    end: the epoch up to which it is trained, of `last` that it may be. What it did after that does not count, so that
+    a trial that went further in a search for fewer trials is what it is in this one.
+    """
+    scores = {epoch: score for epoch, score in trial.intermediate_values.items() if epoch <= end}
+    best = max(scores, key=lambda epoch: (scores[epoch], -epoch), default=None)
+    failure = (transient_failure or trial.user_attrs.get(FAILED, "")) if len(scores) < end else ""
+    stopped = trial.user_attrs.get(STOPPED) or end < last
     return {
         "trial": trial.number,
-        "state": FAILED if failure else STOPPED if trial.user_attrs.get(STOPPED) else COMPLETE,
-        "validation_accuracy": None if best is None else round(accuracies[best], DIGITS),
+        "state": FAILED if failure else STOPPED if stopped else COMPLETE,
+        "validation_score": None if best is None else round(scores[best], DIGITS),
         "best_epoch": best,
-        "epochs": len(accuracies),
+        "epochs": len(scores),
         **{name: trial.params.get(name) for name in distributions(space)},
         "failure": failure,
     }
 
 
 def winner(table: pd.DataFrame) -> int | None:
-    """The number of the trial with the highest validation accuracy, the first of equals; None where all failed."""
+    """The number of the trial with the highest validation score, the first of equals; None where all failed."""
     ended_well = table[table["state"] != FAILED].sort_values(
-        ["validation_accuracy", "trial"], ascending=[False, True], kind="stable"
+        ["validation_score", "trial"], ascending=[False, True], kind="stable"
     )
     return None if ended_well.empty else int(ended_well["trial"].iloc[0])

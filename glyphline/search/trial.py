@@ -19,30 +19,34 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glyphline.model import training
-from glyphline.model.training import Examples
+from glyphline.model.training import Checkpoint, Examples
 from glyphline.model.variant import Variant
 
 LONGEST_REASON = 120  # characters
 
 
 class Report(NamedTuple):
-    """One epoch of a trial: its number from 1, the validation accuracy after it (0-1), the seconds up to its end."""
+    """One epoch of a trial: its number from 1, the validation score after it (0-1), the seconds up to its end."""
 
     trial: int
     epoch: int
-    validation_accuracy: float
+    validation_score: float
     seconds: float
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial: what to train, on which data."""
+    """One trial, or a part of it: what to train up to which epoch, from where it stood, judged by which metric."""
 
     number: int
     variant: Variant
     seed: int
+    end: int
+    start: Checkpoint | None = None
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,14 @@ class Splits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: with a failure in a few words, or with none; a transient one may not come again."""
+    """How a job ended: with a failure in a few words, or with none; a transient one may not come again.
+
+    checkpoint: where a trial stands that ended before the last epoch of its variant.
+    """
 
     failure: str | None = None
     transient: bool = False
+    checkpoint: Checkpoint | None = None
 
 
 class _StoppedError(Exception):
@@ -147,6 +155,12 @@ def _listen(connection: Connection, inbox: SimpleQueue[tuple[Job, threading.Even
             inbox.put(message)
 
 
+def balanced_accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """The mean recall of the classes that occur among the labels; both (n,)."""
+    images, hits = np.bincount(labels), np.bincount(labels[predicted == labels], minlength=int(labels.max()) + 1)
+    return float((hits[images > 0] / images[images > 0]).mean())
+
+
 def _run(job: Job, splits: Splits, report: Callable[[Report], None], stopped: threading.Event) -> Outcome:
     import keras
     import tensorflow as tf
@@ -162,11 +176,25 @@ def _run(job: Job, splits: Splits, report: Callable[[Report], None], stopped: th
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
             if not np.isfinite([logs[name] for name in training.COLUMNS]).all():
                 raise FloatingPointError(f"diverged in epoch {epoch + 1}")
-            seconds = time.perf_counter() - self.started
-            report(Report(job.number, epoch + 1, float(logs["val_accuracy"]), seconds))
+            score = float(logs["val_accuracy"])
+            if job.metric == "balanced_accuracy":
+                predicted = self.model.predict(validation, verbose=0).argmax(axis=1)
+                score = balanced_accuracy(np.asarray(splits.validation.labels), predicted)
+            report(Report(job.number, epoch + 1, score, time.perf_counter() - self.started))
 
+    if job.metric == "balanced_accuracy":
+        size = training.evaluation_batch(splits.validation.image_shape)
+        validation = training.batches(splits.validation, size).map(lambda images, _: images)
     try:
-        training.fit(job.variant, splits.train, splits.validation, job.seed, watchers=[Watcher()])
+        trained = training.fit(
+            job.variant,
+            splits.train,
+            splits.validation,
+            job.seed,
+            watchers=[Watcher()],
+            start=job.start,
+            end=job.end,
+        )
     except FloatingPointError as error:
         return Outcome(str(error))
     except (MemoryError, tf.errors.ResourceExhaustedError):
@@ -177,4 +205,5 @@ def _run(job: Job, splits: Splits, report: Callable[[Report], None], stopped: th
         traceback.print_exc()
         first_line = str(error).strip().partition("\n")[0]
         return Outcome(f"{type(error).__name__}: {first_line[:LONGEST_REASON]}")
-    return Outcome()
+    part = job.end < job.variant.epochs
+    return Outcome(checkpoint=training.Checkpoint.of(trained.network, job.end) if part else None)

@@ -12,7 +12,8 @@ import pytest
 from glyphline.data.splits import normalise
 from glyphline.evaluation.scoring import cross_entropy
 from glyphline.model import networks, training
-from glyphline.model.training import Examples
+from glyphline.model.files import save
+from glyphline.model.training import Checkpoint, Examples
 from glyphline.model.variant import Augmentation, Variant
 from tests.conftest import Capture, Labelled, python
 
@@ -213,6 +214,45 @@ def test_the_history_has_a_row_an_epoch_of_which_the_last_is_the_network_as_it_s
     assert history["validation_loss"].iloc[-1] == pytest.approx(loss_of(network, others), abs=1e-5)
     right = network(normalise(others.images)).numpy().argmax(axis=1) == others.labels
     assert history["validation_accuracy"].iloc[-1] == pytest.approx(right.mean(), abs=1e-6)
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "everything that draws": {
+        "filters": [2],
+        "batch_normalization": True,
+        "convolution_dropout": 0.25,
+        "dense": [8],
+        "dense_dropout": 0.5,
+        "augmentation": Augmentation(shift=2.0, until=0.5),
+        "precision": "bfloat16",
+        "optimizer": "adamw",
+        "weight_decay": 0.1,
+        "schedule": "cosine",
+        "warmup": 0.2,
+    },
+    "a fused optimiser": {"dense": [8], "optimizer": "rmsprop"},
+}
+
+
+@pytest.mark.parametrize("values", PARTS.values(), ids=PARTS)
+def test_a_training_in_parts_gives_the_bytes_of_the_whole(
+    values: dict[str, Any], examples: Examples, others: Examples, tmp_path: Path
+) -> None:
+    variant = Variant(**values, batch_size=32, epochs=4)
+    whole = training.fit(variant, examples, others, seed=1)
+    histories, start = [], None
+    for end in (1, 3, 4):
+        part = training.fit(variant, examples, others, seed=1, start=start, end=end)
+        Checkpoint.of(part.network, end).save(tmp_path / "checkpoint.npz")
+        start = Checkpoint.load(tmp_path / "checkpoint.npz")
+        histories.append(part.history)
+    assert start
+    pd.testing.assert_frame_equal(pd.concat(histories, ignore_index=True), whole.history, check_exact=True)
+    arrays = [array.tobytes() for array in start.arrays]
+    assert arrays == [array.tobytes() for array in Checkpoint.of(whole.network, 4).arrays]
+    for network, name in ((whole.network, "whole.keras"), (part.network, "parts.keras")):
+        save(network, tmp_path / name)
+    assert (tmp_path / "whole.keras").read_bytes() == (tmp_path / "parts.keras").read_bytes()
 
 
 def test_another_seed_trains_another_network_and_each_epoch_is_one_line_for_a_log(

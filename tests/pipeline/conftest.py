@@ -141,5 +141,9 @@ def shrink(
         values["variants"] = {name: values["variants"][name] for name in values["variants"] if name in variants}
     for section in (*values["variants"].values(), *of_searches):
         section["epochs"] = 1
+    for search in values["searches"].values():
+        if search["stopping"] == "rungs":
+            search["rungs"] = [1]
+            search["fixed"]["epochs"] = 2
     with params.open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)

@@ -160,11 +160,11 @@ OTHER_TRIALS = f"{TRIALS}: its hyper-parameters are not those that the rebuild d
         (replacing_cell(TRIALS, 1, "learning_rate", 0.5), OTHER_TRIALS),
         (replacing_cell(TRIALS, 1, "activation", "relu"), OTHER_TRIALS),
         (
-            replacing_cell(TRIALS, 1, "validation_accuracy", 0.05),
-            f"{TRIALS}: validation_accuracy of trial 1 is 0.05 as committed and 0.1 as rebuilt",
+            replacing_cell(TRIALS, 1, "validation_score", 0.05),
+            f"{TRIALS}: validation_score of trial 1 is 0.05 as committed and 0.1 as rebuilt",
         ),
         (replacing(WINNER, trial=1), f"{WINNER}: trial 1 with this accuracy is not the best of "),
-        (replacing(WINNER, validation_accuracy=0.11), f"{WINNER}: trial 0 with this accuracy is not the "),
+        (replacing(WINNER, validation_score=0.11), f"{WINNER}: trial 0 with this accuracy is not the "),
         (replacing(WINNER, variant={"dense": [8]}), f"{WINNER}: its hyper-parameters are not those that "),
         (replacing(WINNER, trial="x"), f"{WINNER}: trial x with this accuracy is not the best of "),
     ],
@@ -177,8 +177,8 @@ def test_what_no_other_machine_explains_does_not_hold(clone: Clone, forge: Forge
 
 
 def test_another_winner_of_the_search_is_told_and_not_compared(clone: Clone) -> None:
-    replacing_cell(TRIALS, 1, "validation_accuracy", 0.105)(clone.root)
-    replacing(WINNER, trial=1, validation_accuracy=0.105)(clone.root)
+    replacing_cell(TRIALS, 1, "validation_score", 0.105)(clone.root)
+    replacing(WINNER, trial=1, validation_score=0.105)(clone.root)
     predict(clone.root, "tuned", images=200, right=True)
     proof = proof_of(clone)
     assert proof.objections == []

@@ -64,7 +64,12 @@ def searchable(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Worl
 
 
 def set_search(
-    folder: Path, seed: int = 7, workers: int = 1, trial_memory_gib: float | None = None, **changes: Any
+    folder: Path,
+    seed: int = 7,
+    workers: int = 1,
+    trial_memory_gib: float | None = None,
+    metric: str = "accuracy",
+    **changes: Any,
 ) -> None:
     """Write a folder's params.yaml, the search with these keys replaced."""
     values = {
@@ -77,6 +82,8 @@ def set_search(
         "trial_memory_gib": trial_memory_gib,
     }
     (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    (folder / "data/raw").mkdir(exist_ok=True)
+    (folder / "data/raw/dataset.json").write_text(json.dumps({"leading_metric": metric}), encoding="utf-8")
 
 
 def start(folder: Path, module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:

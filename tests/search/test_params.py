@@ -84,6 +84,21 @@ def entries(**each: Any) -> dict[str, Any]:
             {"space": {"augmentation": {"shift": {"low": 0.0}}}},
             "searches.tuned.space.augmentation.shift.high: this key is ",
         ),
+        ({"minutes": 0}, "searches.tuned.minutes: input should be greater than 0, but it is 0"),
+        ({"stopping": "successive_halving"}, "searches.tuned: stopping: in place of successive_halving write rungs, "),
+        ({"stopping": "rungs"}, "searches.tuned: rungs: these are rising epochs below fixed.epochs, 6: []"),
+        (
+            {"stopping": "rungs", "rungs": [2, 6]},
+            "searches.tuned: rungs: these are rising epochs below fixed.epochs, 6: ",
+        ),
+        (
+            {"stopping": "rungs", "rungs": [1], "sampler": "tpe"},
+            "searches.tuned: sampler: rungs begin all trials before ",
+        ),
+        (
+            {"stopping": "rungs", "rungs": [1], "fixed": {"epochs": 2, "early_stopping": 1}},
+            "searches.tuned: fixed.early_stopping: rungs say when a trial ends; ",
+        ),
         ({"final": {"epoch": 3}}, "searches.tuned.final: a variant has no key epoch; did you mean epochs?"),
         ({"final": {"epochs": 0}}, "searches.tuned.final: epochs cannot be 0: "),
         (

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -81,10 +82,10 @@ def test_ctrl_c_is_one_line_and_leaves_no_process(searchable: World) -> None:
     wait_until(lambda: not any(child.is_running() for child in children), "the workers and their trials are gone")
 
 
-def test_tpe_and_successive_halving_are_reproducible_on_one_worker_and_learn_from_the_trials_before(
+def test_tpe_is_reproducible_on_one_worker_and_learns_from_the_trials_before(
     searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = {"sampler": "tpe", "stopping": "successive_halving", "trials": STARTUP_TRIALS + 2}
+    changes = {"sampler": "tpe", "trials": STARTUP_TRIALS + 2}
     first, second = (searchable(seed=7, **changes) for _ in range(2))
     for folder in (first, second):
         tune_on(client, folder)
@@ -96,7 +97,55 @@ def test_tpe_and_successive_halving_are_reproducible_on_one_worker_and_learn_fro
     study = optuna.create_study(sampler=sampler(random, seed=7))
     at_random = [suggest(study.ask(), random.space)["learning_rate"] for _ in range(STARTUP_TRIALS + 2)]
     assert list(table["learning_rate"] != at_random) == [False] * STARTUP_TRIALS + [True] * 2
-    assert "stopped" in set(table["state"]), "no trial was left behind"
+
+
+RUNGS: dict[str, Any] = {"stopping": "rungs", "rungs": [1, 3], "trials": 6, "fixed": {"batch_size": 16, "epochs": 6}}
+
+
+def test_rungs_give_the_same_on_two_workers_after_a_kill_and_after_a_search_of_fewer_trials(
+    searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calm = searchable(**RUNGS)
+    tune_on(client, calm)
+    table = pd.read_csv(calm / TRIALS)
+    assert sorted(table["epochs"]) == [1, 1, 1, 1, 3, 6], "of six the best two go on, and of those the better"
+    assert (table["state"] == "complete").tolist() == (table["epochs"] == 6).tolist()
+
+    folder = searchable(workers=2, **RUNGS)
+    process = start(folder, "stages.tune", NAME)
+    wait_for(process, "rung 2 of 3, trial ")
+    kill_group(process)
+    assert not (folder / TRIALS).exists()
+    assert list(folder.glob("runs/search/*/*.npz")), "what to go on from"
+    capsys.readouterr()
+    tune_on(client, folder)
+    said = capsys.readouterr().out
+    assert "rung 1 of 3, 6 of 6 trials were done before" in said
+    assert "rung 1 of 3, trial" not in said
+    assert same_outputs(calm, folder)
+    assert not list(folder.glob("runs/search/*/*.npz")), "and nothing more"
+
+    fewer = searchable(**RUNGS | {"trials": 4})
+    tune_on(client, fewer)
+    set_search(fewer, **RUNGS)
+    tune_on(client, fewer)
+    assert same_outputs(calm, fewer)
+
+
+def test_a_search_of_some_minutes_says_that_it_is_not_reproducible_and_keeps_its_trials(
+    searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, known = searchable(minutes=0.001, trials=1), searchable(trials=1)
+    tune_on(client, folder)
+    assert (
+        "searches.tuned.minutes: how many trials these are depends on how fast the machine " in capsys.readouterr().out
+    )
+    tune_on(client, known)
+    assert same_outputs(folder, known), "one trial, as no time was left for another"
+    before = (folder / TRIALS).stat().st_mtime_ns
+    tune_on(client, folder)
+    assert (folder / TRIALS).stat().st_mtime_ns > before
+    assert same_outputs(folder, known), "and there is none the next time"
 
 
 Cluster = tuple[dict[str, str], subprocess.Popen[str], list[subprocess.Popen[str]]]

@@ -17,7 +17,7 @@ from glyphline import paths
 from glyphline.figures import search, style
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, suggest
-from glyphline.search.table import trials_table
+from glyphline.search.table import row, trials_table
 from stages import plot
 from tests.finished import FOUND, SEARCH
 
@@ -41,7 +41,7 @@ def texts(picture: style.Picture) -> str:
 def test_the_figures_show_the_trials_that_ended_well(study: optuna.Study) -> None:
     assert [trial.value for trial in study.trials] == [0.5, 0.75, 0.625]
     assert study.trials[0].params == {"dense_count": 1, "dense_1": 32, "activation": "tanh"}
-    history, importances, coordinates = (draw(study, FOUND, "Digits") for draw in DRAW)
+    history, importances, coordinates = (draw(study, FOUND, "accuracy", "Digits") for draw in DRAW)
     assert "The best of 3 trials has 75.00 %." in history.alt
     assert "dense_count" in texts(importances)
     [axes] = importances.figure.axes
@@ -76,7 +76,9 @@ def test_what_was_drawn_comes_back_from_the_table(space: dict[str, Any]) -> None
         study.tell(trial, number / 12, TrialState.COMPLETE)
     for path in (paths.trials(FOUND), paths.space(FOUND)):
         path.parent.mkdir(parents=True)
-    trials_table(study, 12, searched, {}).to_csv(paths.trials(FOUND), index=False)
+    trials_table([row(trial, searched, 1, 1) for trial in study.trials], searched).to_csv(
+        paths.trials(FOUND), index=False
+    )
     found = {name: distribution_to_json(each) for name, each in distributions(searched).items()}
     paths.space(FOUND).write_text(json.dumps(found), encoding="utf-8")
     read = plot.read_study(FOUND)
@@ -90,15 +92,17 @@ def test_what_was_drawn_comes_back_from_the_table(space: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("draw", DRAW)
 def test_the_same_trials_give_the_same_bytes(draw: Callable[..., style.Picture], study: optuna.Study) -> None:
-    assert style.to_png(draw(study, FOUND, "Digits")) == style.to_png(draw(plot.read_study(FOUND), FOUND, "Digits"))
+    assert style.to_png(draw(study, FOUND, "accuracy", "Digits")) == style.to_png(
+        draw(plot.read_study(FOUND), FOUND, "accuracy", "Digits")
+    )
 
 
 def test_a_search_with_too_few_trials_for_a_picture_says_so(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small_run)
     space = json.loads(paths.space(FOUND).read_text(encoding="utf-8"))
     one = pd.read_csv(paths.trials(FOUND), dtype=str, keep_default_na=False).head(1)
-    picture = search.importances(search.study_of(one, space), FOUND, "Digits")
+    picture = search.importances(search.study_of(one, space), FOUND, "accuracy", "Digits")
     assert "There is nothing to draw" in texts(picture)
     assert "There is nothing to draw" in picture.alt
     for draw in DRAW:
-        style.to_png(draw(search.study_of(one.head(0), space), FOUND, "Digits"))
+        style.to_png(draw(search.study_of(one.head(0), space), FOUND, "accuracy", "Digits"))

@@ -137,49 +137,54 @@ def test_plateau_looks_at_no_other_trial() -> None:
 def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path) -> None:
     wanted = search(trials=2)
     study = Study(tmp_path / "study.sqlite", wanted, seed=5)
-    first, second = study.next_trial(), study.next_trial()
+    first = study.next_trial()
+    assert first
+    second = study.next_trial(busy=[0])
+    assert second
     drawn = suggest(first, wanted.space)
     second.suggest_float("learning_rate", 1e-4, 1e-2, log=True)  # and no further
     first.report(0.5, 1)
     study.end(first, stopped=False)
-    assert not study.has_trials_left
+    assert study.next_trial(busy=[1]) is None
 
     assert not Study(tmp_path / "study.sqlite", search(trials=1), seed=5).has_trials_left
     back = Study(tmp_path / "study.sqlite", wanted, seed=5)
     assert back.has_trials_left
     again = back.next_trial()
+    assert again
     assert again.number == 1
     fresh = draws(optuna.create_study(sampler=sampler(wanted, 5)), wanted.space, 2)
     assert [drawn, suggest(again, wanted.space)] == fresh
 
 
-@pytest.mark.parametrize("changes", [{"trials": 99}, {"final": {"epochs": 3}}])
+@pytest.mark.parametrize("changes", [{"trials": 99}, {"minutes": 1}, {"rungs": [3]}, {"final": {"epochs": 3}}])
 def test_what_a_trial_does_not_depend_on_goes_on_with_the_study(changes: dict[str, Any]) -> None:
-    assert digest(search(**changes), 1, "data", {"keras": "3"}) == digest(search(), 1, "data", {"keras": "3"})
+    assert digest(search(**changes), 1, ["data"], {"keras": "3"}) == digest(search(), 1, ["data"], {"keras": "3"})
 
 
 def test_what_a_trial_depends_on_begins_a_new_study() -> None:
     dropout = {"dense_dropout": {"choices": [0.1]}}
     others = [
-        (search(**changes), 1, "data") for changes in ({"patience": 1}, {"fixed": {"epochs": 3}}, {"space": dropout})
+        (search(**changes), 1, ["data"]) for changes in ({"patience": 1}, {"fixed": {"epochs": 3}}, {"space": dropout})
     ]
-    others += [(search(), 2, "data"), (search(), 1, "others")]
-    digests = {digest(*each, {"keras": "3"}) for each in (*others, (search(), 1, "data"))}
-    assert len(digests | {digest(search(), 1, "data", {"keras": "4"})}) == 7
+    others += [(search(), 2, ["data"]), (search(), 1, ["others"])]
+    digests = {digest(*each, {"keras": "3"}) for each in (*others, (search(), 1, ["data"]))}
+    assert len(digests | {digest(search(), 1, ["data"], {"keras": "4"})}) == 7
 
 
 @pytest.mark.parametrize("package", ["keras", "numpy", "optuna", "tensorflow"])
 def test_another_version_of_what_decides_begins_a_new_study(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = versions()
     monkeypatch.setattr(cluster, "version", lambda name: "0.1" if name == package else version(name))
-    assert digest(search(), 1, "data", versions()) != digest(search(), 1, "data", before)
+    assert digest(search(), 1, ["data"], versions()) != digest(search(), 1, ["data"], before)
 
 
 def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins(tmp_path: Path) -> None:
     wanted = search(trials=5)
     study = Study(tmp_path / "study.sqlite", wanted, seed=1)
-    for accuracies in ([0.2, 0.6], [0.8, 0.9, 0.9], [0.3], [0.9], []):
-        trial = study.next_trial()
+    for number, accuracies in enumerate(([0.2, 0.6], [0.8, 0.9, 0.9], [0.3], [0.9], [])):
+        trial = study.next_trial(busy=range(number))
+        assert trial
         suggest(trial, wanted.space)
         for epoch, accuracy in enumerate(accuracies, start=1):
             trial.report(accuracy, epoch)
@@ -194,18 +199,19 @@ def test_the_table_tells_how_each_trial_ended_and_the_first_of_the_best_wins(tmp
     assert list(table["epochs"]) == [2, 3, 1, 1, 0]
     assert list(table["failure"]) == ["", "", "diverged in epoch 2", "", "out of memory"]
     assert winner(table) == 1, "the first of equals"
-    assert (table["validation_accuracy"][1], table["best_epoch"][1]) == (0.9, 2)
+    assert (table["validation_score"][1], table["best_epoch"][1]) == (0.9, 2)
     assert winner(table[table["state"] == "failed"]) is None
     text = table.to_csv(index=False)
     assert all("." not in cell for line in text.splitlines()[1:] for cell in line.split(",")[5:8]), "whole numbers"
     again = Study(tmp_path / "study.sqlite", wanted, seed=1)
-    assert again.next_trial().number == 4, "a failure that may pass is tried again"
-    assert not again.has_trials_left
+    assert [trial.number for trial in [again.next_trial()] if trial] == [4], "a failure that may pass is tried again"
+    assert again.next_trial(busy=[4]) is None
 
 
-def test_what_looks_at_other_trials_is_said_not_to_be_reproducible_on_two_workers() -> None:
-    around = search(sampler="tpe", stopping="successive_halving")
+def test_what_is_not_reproducible_is_said() -> None:
+    around, timed = search(sampler="tpe"), search(minutes=3)
     assert timing_warnings("auto", around, threads=1) == timing_warnings("auto", search(), threads=2) == []
-    sampler_warning, stopping_warning = timing_warnings("auto", around, threads=2)
-    assert sampler_warning.startswith("searches.auto.sampler: tpe looks at other trials, ")
-    assert stopping_warning.startswith("searches.auto.stopping: successive_halving looks at other trials, ")
+    [warning] = timing_warnings("auto", around, threads=2)
+    assert warning.startswith("searches.auto.sampler: tpe looks at other trials, ")
+    [warning] = timing_warnings("auto", timed, threads=1)
+    assert warning.startswith("searches.auto.minutes: how many trials these are depends on how fast the machine is")
