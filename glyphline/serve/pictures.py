@@ -75,6 +75,7 @@ class Preparing:
 
 
 def _new_process() -> ProcessPoolExecutor:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy in the new process: there is one for each core
     # Forking a process that has threads, as ONNX Runtime makes, is not safe.
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
 
