@@ -156,10 +156,10 @@ async def _ending(*command: str, prefix: str = "") -> int:
 
 
 def _sort_lock() -> None:
-    """Give dvc.lock the order of dvc.yaml: DVC adds stages in the order in which they end."""
+    """Give dvc.lock the stages of dvc.yaml in its order: DVC adds them as they end, and keeps those that are gone."""
     with _repository() as repo:
         order = [stage.name for stage in repo.index.stages if hasattr(stage, "name")]
-    _rewrite_lock(lambda stages: {name: stages[name] for name in sorted(stages, key=order.index)})
+    _rewrite_lock(lambda stages: {name: stages[name] for name in order if name in stages})
 
 
 def _rewrite_lock(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -145,7 +145,8 @@ def _in_files(root: Path, stage: Stage, files: list[Entry], outs: list[Entry]) -
             yield from _other(entry, f"it changed since {{stages}} ran; {REBUILD}")
         elif not any(out.use_cache for out in makers):  # what is in it lies in git
             for path in sorted(path for path in Path(entry.fs_path).rglob("*") if path.is_file()):
-                if not any(path.is_relative_to(out.fs_path) for out in makers):
+                ignored = entry.repo.dvcignore.is_ignored_file(str(path))
+                if not ignored and not any(path.is_relative_to(out.fs_path) for out in makers):
                     file = path.relative_to(root).as_posix()
                     yield f"{file}: {{stages}} reads it, and no stage writes it; delete it, then {REBUILD}"
 

@@ -95,9 +95,13 @@ def test_a_signal_ends_all_that_was_started_and_the_next_run_goes_on(
 
 @pytest.mark.long
 def test_what_this_machine_has_made_is_taken_from_the_run_cache(clone: Clone, finished: Clone) -> None:
-    """After a dvc.lock of another machine came back, with a checkout perhaps, nothing is trained again."""
+    """After a dvc.lock of another machine came back, with a checkout perhaps, nothing is trained again.
+
+    A variant that is no more is no more in dvc.lock either.
+    """
     made_elsewhere = r"(path: (?:models/\w+\.keras|data/evaluation|plots)\n.*\n +md5: )\w{6}"
     theirs = re.sub(made_elsewhere, r"\g<1>abcdef", clone.read("dvc.lock"))
+    theirs += "  train@gone:\n    cmd: python -m stages.train\n"
     (clone.root / "dvc.lock").write_text(theirs, encoding="utf-8")
     shutil.rmtree(clone.root / "runs")
     clone.run("glyphline", "repro")
