@@ -46,6 +46,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name no case by its bytes: those of a zip file hold the time, and two processes would collect other tests."""
+    return "bytes" if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the work: neither does what the other has done, and neither waits for the other.

@@ -35,7 +35,6 @@ def test_wrong_files_are_refused_in_one_sentence_or_read_right(target: str, case
             ),
         ),
     ],
-    ids=["npz", "picture"],
 )
 def test_no_library_adds_words_of_its_own(target: str, content: bytes, tmp_path: Path) -> None:
     assert content not in fuzzing.TARGETS[target].seeds.values()
