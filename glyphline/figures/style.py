@@ -25,8 +25,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from glyphline.errors import printable
-
 Arguments = ParamSpec("Arguments")
 
 WIDTH = 9.0  # inches
@@ -94,7 +92,7 @@ def house_style() -> Iterator[None]:
 def shown(names: Sequence[str]) -> list[str]:
     """Names of classes as figures write them: on one line, and of long ones the beginning and, longer, the end."""
     start, end = LONGEST_NAME // 3, LONGEST_NAME - LONGEST_NAME // 3 - 1
-    lines = [printable(name) for name in names]
+    lines = [name if name.isprintable() else ascii(name) for name in names]
     return [line if len(line) <= LONGEST_NAME else f"{line[:start]}…{line[-end:]}" for line in lines]
 
 

@@ -102,7 +102,8 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
     @property
     def heights(self) -> list[int]:
         """The epochs at the end of each rung; without rungs there is one, of the most epochs that a trial may take."""
-        return [*(self.rungs if self.stopping == "rungs" else []), self.fixed.epochs]
+        rungs = self.rungs  # asked for in every search, since dvc.yaml cannot tell for which of them it matters
+        return [*(rungs if self.stopping == "rungs" else []), self.fixed.epochs]
 
     def epochs(self, trials: int) -> int:
         """The epochs that so many trials take in all, if none ends before its rung does."""
