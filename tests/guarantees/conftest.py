@@ -18,6 +18,19 @@ RUN = (
 LOADED = ("ctypes.", "code.__new__", "import", "function.__new__")
 heard: list[Event] | None = None
 
+# Each stage, of those in loops one.
+STAGES = (
+    "check",
+    "download",
+    "preprocess",
+    "train@mlp",
+    "tune@tuned",
+    "train_winner@tuned",
+    "evaluate",
+    "plot",
+    "report",
+)
+
 
 def note(event: str, arguments: tuple[Any, ...]) -> None:
     if heard is not None and event.startswith((*RUN, *LOADED, "compile", "open")):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guarantees.conftest import differing, results
+from tests.guarantees.conftest import STAGES, differing, results
 from tests.pipeline.conftest import RUNNING, Clone
 
 # Mounts that this process alone sees, and that go with it. Who is not root becomes so in a namespace of his own.
@@ -90,17 +90,6 @@ def said_when_failing(output: str) -> str:
     return said
 
 
-STAGES = (
-    "check",
-    "download",
-    "preprocess",
-    "train@mlp",
-    "tune@tuned",
-    "train_winner@tuned",
-    "evaluate",
-    "plot",
-    "report",
-)
 QUICK = ("preprocess",)
 
 

@@ -15,23 +15,12 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.guarantees.conftest import at_work, differing
+from tests.guarantees.conftest import STAGES, at_work, differing
 from tests.pipeline.conftest import RUNNING, Clone
 from tests.search.conftest import wait_until
 
 pytestmark = pytest.mark.long
 
-STAGES = (
-    "check",
-    "download",
-    "preprocess",
-    "train@mlp",
-    "tune@tuned",
-    "train_winner@tuned",
-    "evaluate",
-    "plot",
-    "report",
-)
 KILLS_INSIDE, KILLS_AFTER = 3, 1  # of each stage: while it runs, and when DVC writes down that it ran
 CACHING_SECONDS = 0.2  # in which DVC does so, about
 
