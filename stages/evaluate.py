@@ -1,7 +1,7 @@
 """Judge every trained variant on the test set. No other stage opens it, and nothing that is judged is chosen here.
 
 The variant of the best validation accuracy also says which labels, of validation and test images, it finds least
-probable.
+probable; of the small ones, that of the best is written as the network that the report carries.
 """
 
 import argparse
@@ -20,11 +20,14 @@ from glyphline.data.arrays import save_array, save_arrays
 from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import METRICS, check_leading
 from glyphline.evaluation.numbers import DIGITS, percent, percent_interval
+from glyphline.export.plain import folded
+from glyphline.export.to_json import to_json
 from glyphline.model import inference
 from glyphline.model.training import Examples, make_deterministic
 
 WORST_ERRORS = 40  # images kept for each variant's gallery
 LABELS_TO_CHECK = 24  # images whose label may be wrong
+MOST_PARAMETERS = 500_000  # of the network that the report carries: 2.7 MB of it
 Judged = tuple[NDArray[np.uint8], scoring.Labels, NDArray[np.float32]]  # images, labels, probabilities
 
 
@@ -73,6 +76,7 @@ def main() -> None:
                 name, {"validation": of_validation, "test": (images, labels, probabilities)}, class_names
             )
         print(_line(name, metrics[name], card["leading_metric"]), flush=True)
+    write_network_to_try(params.judged(), images.shape[1:])
 
     paths.TEST_METRICS.parent.mkdir(exist_ok=True)
     paths.TEST_METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -88,9 +92,26 @@ def write_predictions(variant: str, labels: scoring.Labels, probabilities: NDArr
 
 
 def validation_accuracy(variant: str) -> float:
+    return float(training_metrics(variant)["validation"]["accuracy"])
+
+
+def training_metrics(variant: str) -> Any:
     """What `train` measured of a variant."""
-    metrics = json.loads(paths.train_metrics(variant).read_text(encoding="utf-8"))
-    return float(metrics["validation"]["accuracy"])
+    return json.loads(paths.train_metrics(variant).read_text(encoding="utf-8"))
+
+
+def write_network_to_try(variants: list[str], image_shape: tuple[int, ...]) -> None:
+    """Write the best of the small networks, by its validation accuracy, for the report to classify drawings with.
+
+    JSON: `variant` and what to_json gives; null where no network is small, and for images in colour, (side, side, 3),
+    of which nobody can draw any.
+    """
+    small = [name for name in variants if training_metrics(name)["parameters"] <= MOST_PARAMETERS]
+    network = None
+    if small and len(image_shape) == 2:
+        best = max(small, key=validation_accuracy)
+        network = {"variant": best} | to_json(folded(inference.load(paths.model(best), (*image_shape, 1))))
+    paths.NETWORK_TO_TRY.write_text(json.dumps(network), encoding="utf-8")
 
 
 def write_labels_to_check(variant: str, splits: Mapping[str, Judged], class_names: list[str]) -> None:

@@ -132,6 +132,7 @@ def _write_evaluation(labels: NDArray[np.uint8], by_variant: Mapping[str, NDArra
             labels=labels[worst],
             probabilities=probabilities[worst],
         )
+    paths.NETWORK_TO_TRY.write_text("null", encoding="utf-8")
     winner = by_variant["winner"]
     splits = {"validation": (images[:50], labels[:50], winner[:50]), "test": (images, labels, winner)}
     write_labels_to_check("winner", splits, class_names)

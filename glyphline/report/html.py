@@ -45,10 +45,12 @@ def embed(png: bytes) -> Embedded:
     return Embedded(source, opaque.width, opaque.height, str(caption), str(alt))
 
 
-def style(page: Path) -> str:
-    """The style sheet of a page: what all pages share, colours and type, and then its own."""
-    shared = Path(__file__).with_name("style.css")
-    return shared.read_text(encoding="utf-8") + page.read_text(encoding="utf-8")
+STYLE, PAD_STYLE, PAD = (Path(__file__).with_name(name) for name in ("style.css", "pad.css", "pad.js"))
+
+
+def joined(*files: Path) -> str:
+    """Style sheets or scripts as one. STYLE has what all pages share, PAD and PAD_STYLE what those for drawing do."""
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def environment(package: str) -> Environment:

@@ -18,6 +18,7 @@ from glyphline.report.parameters import Parameter
 from glyphline.report.ranking import Ranking, rank
 from glyphline.report.results import Run
 
+HERE = Path(__file__).parent
 MOST_NAMED = 100  # classes that the page names one by one
 
 
@@ -54,8 +55,14 @@ def render(run: Run) -> str:
     ranking = rank(run.test, run.predictions, metric)
     scale = scale_of(run.test, metric, ranking.winner)
     in_params = {name: each for name, each in run.variants.items() if name in run.test}
-    style = html.style(Path(__file__).with_name("page.css"))
-    script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+    network = None
+    styles, scripts = [html.STYLE, HERE / "page.css"], [HERE / "page.js"]
+    if run.network:
+        pictures = run.card.get("pictures") or {}
+        network = run.network | {"classes": run.card["class_names"]}
+        network |= {key: pictures.get(key) for key in ("how", "trimmed")}
+        styles, scripts = [*styles, html.PAD_STYLE], [html.PAD, HERE / "network.js", HERE / "try.js", *scripts]
+    style, script = html.joined(*styles), html.joined(*scripts)
     return (
         html.environment("glyphline.report")
         .get_template("page.html.j2")
@@ -77,6 +84,7 @@ def render(run: Run) -> str:
             settings=parameters.of_run(run.params),
             compared=parameters.compared(in_params),
             labels_to_check=run.labels_to_check.to_dict("records"),
+            network=network,
             pictures=run.pictures,
             trials=run.trials,
             style=style,

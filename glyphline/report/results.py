@@ -26,7 +26,8 @@ class Run:
 
     card: data/raw/dataset.json. images: how many images each split has, by split. test, train: metrics/test.json and
     metrics/train/. per_class: the table of that name. predictions: a row a test image, its label and a column for each
-    variant. labels_to_check: the table of that name. pictures: those in plots/ by folder ("" for plots/ itself) and
+    variant. labels_to_check: the table of that name. network: the one to try (export.to_json), or
+    None. pictures: those in plots/ by folder ("" for plots/ itself) and
     name. variants: the parameters of those that params.yaml has, and of the searches' winners. trials: by the name of
     each search, its table.
     """
@@ -39,6 +40,7 @@ class Run:
     per_class: pd.DataFrame
     predictions: pd.DataFrame
     labels_to_check: pd.DataFrame
+    network: dict[str, Any] | None
     pictures: dict[str, dict[str, Embedded]]
     variants: dict[str, Variant]
     trials: dict[str, pd.DataFrame]
@@ -70,6 +72,7 @@ def read_run() -> Run:
         per_class=per_class,
         predictions=pd.DataFrame({"label": labels} | {name: table["predicted"] for name, table in predictions.items()}),
         labels_to_check=_read_csv(paths.LABELS_TO_CHECK, dtype={"label": str, "predicted": str}, keep_default_na=False),
+        network=_read_json(paths.NETWORK_TO_TRY),
         pictures={folder: _read_pictures(folder) for folder in ("", "data", *folders, *test)},
         variants=params.variants | {name: winning_variant(name, search) for name, search in searches.items()},
         trials={name: _read_csv(paths.trials(name), dtype=str, keep_default_na=False) for name in searches},

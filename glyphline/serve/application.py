@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from glyphline.predict.command import Classified, for_programs
-from glyphline.report.html import style
+from glyphline.report import html
 from glyphline.serve.guard import Guard, problem
 from glyphline.serve.networks import Batched, Networks
 from glyphline.serve.pictures import Preparing
@@ -95,7 +95,7 @@ def application(networks: Networks, preparing: Preparing, host: str, token: str 
 
     return Starlette(
         routes=[
-            *(_file(path, name, media_type) for path, name, media_type in FILES),
+            *(_file(*each) for each in FILES),
             Route("/healthz", health),
             Route("/api/models", models),
             Route("/api/predict", predict, methods=["POST"]),
@@ -115,16 +115,15 @@ def application(networks: Networks, preparing: Preparing, host: str, token: str 
 
 
 FILES = (
-    ("/", "page.html", "text/html"),
-    ("/page.css", "page.css", "text/css"),
-    ("/page.js", "page.js", "text/javascript"),
-    ("/openapi.json", "openapi.json", "application/json"),
+    ("/", "text/html", [HERE / "page.html"]),
+    ("/page.css", "text/css", [html.STYLE, html.PAD_STYLE, HERE / "page.css"]),
+    ("/page.js", "text/javascript", [html.PAD, HERE / "page.js"]),
+    ("/openapi.json", "application/json", [HERE / "openapi.json"]),
 )
 
 
-def _file(path: str, name: str, media_type: str) -> Route:
-    file = HERE / name
-    content = style(file) if name == "page.css" else file.read_text(encoding="utf-8")
+def _file(path: str, media_type: str, files: list[Path]) -> Route:
+    content = html.joined(*files)
 
     async def answer(_request: Request) -> Response:
         return Response(content, media_type=media_type)

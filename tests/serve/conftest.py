@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +15,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from glyphline.cli import main
-from glyphline.config import load_params
-from stages import download, evaluate, preprocess, train
 from tests.conftest import REPOSITORY, Labelled
 from tests.predict.test_pictures import drawn
 
@@ -84,31 +78,6 @@ def serving(
         if process.poll() is None:
             process.kill()
             process.communicate()
-
-
-@pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """exports/ with `fast`, as params.yaml has it, and `mlp`, which one epoch leaves worse. Not to be written to."""
-    root = tmp_path_factory.mktemp("served")
-    shutil.copytree(REPOSITORY / "datasets", root / "datasets")
-    known = load_params(REPOSITORY / "params.yaml")
-    variants = {"fast": known.variants["fast"], "mlp": known.variants["mlp"].model_copy(update={"epochs": 1})}
-    params = {
-        "seed": 7,
-        "dataset": "mnist-5k",
-        "preprocess": {"validation_fraction": 0.1},
-        "variants": {name: variant.model_dump(exclude_defaults=True) for name, variant in variants.items()},
-    }
-    with contextlib.chdir(root):
-        Path("params.yaml").write_text(json.dumps(params), encoding="utf-8")
-        download.main()
-        preprocess.main()
-        for name in variants:
-            train.main(name)
-        evaluate.main()
-        for name in variants:
-            assert main(["export", f"models/{name}.keras"]) == 0
-    return root / "exports"
 
 
 @pytest.fixture(scope="session")

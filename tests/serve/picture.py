@@ -12,9 +12,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser import find_browser, running
+from tests.browser import draw, find_browser, running
 from tests.serve.conftest import serving
-from tests.serve.test_page_in_browser import draw
 
 WIDTH, HEIGHT = 1200, 900  # CSS pixels
 

@@ -20,22 +20,11 @@ from glyphline.export.to_onnx import to_onnx
 from glyphline.model import networks
 from glyphline.model.variant import Variant
 from glyphline.predict import exported
-from tests.browser import DESKTOP, PHONE
+from tests.browser import DESKTOP, DIGITS, PHONE, draw, says
 from tests.conftest import Labelled
 from tests.fuzzing import PICTURE_KINDS
 from tests.predict.test_pictures import drawn
 from tests.serve.conftest import Server, serving
-
-# Strokes as people draw them, from 0 to 1, left to right and top to bottom.
-DIGITS = {
-    "0": [[(0.5, 0.15), (0.3, 0.3), (0.28, 0.65), (0.45, 0.85), (0.65, 0.75), (0.72, 0.4), (0.62, 0.2), (0.48, 0.16)]],
-    "1": [[(0.55, 0.15), (0.5, 0.5), (0.47, 0.85)]],
-    "2": [[(0.3, 0.3), (0.45, 0.17), (0.65, 0.25), (0.6, 0.5), (0.3, 0.82), (0.45, 0.8), (0.75, 0.83)]],
-    "3": [[(0.3, 0.2), (0.55, 0.15), (0.65, 0.3), (0.45, 0.47), (0.7, 0.6), (0.6, 0.82), (0.3, 0.8)]],
-    "4": [[(0.35, 0.2), (0.3, 0.5), (0.7, 0.5)], [(0.65, 0.2), (0.62, 0.85)]],
-    "5": [[(0.38, 0.2), (0.35, 0.48), (0.55, 0.45), (0.68, 0.6), (0.58, 0.82), (0.3, 0.8)], [(0.38, 0.2), (0.7, 0.18)]],
-    "7": [[(0.25, 0.2), (0.72, 0.2), (0.6, 0.45), (0.45, 0.85)]],
-}
 
 Open = Callable[..., Page]
 
@@ -63,22 +52,6 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
         yield lambda viewport=DESKTOP, **options: windows.enter_context(
             opened(browser, server.address, viewport, **options)
         )
-
-
-def draw(page: Page, digit: str) -> None:
-    box = page.locator("#pad").bounding_box()
-    assert box
-    for stroke in DIGITS[digit]:
-        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point, steps=6)
-        page.mouse.up()
-
-
-def says(page: Page, headline: str) -> None:
-    expect(page.locator("#headline")).to_have_text(headline, timeout=30_000)
 
 
 def network_says(page: Page, network: str, class_name: str) -> None:

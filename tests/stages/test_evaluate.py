@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glyphline import paths
 from glyphline.errors import ModelError
 from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import METRICS
@@ -39,7 +40,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
         np.save(folder / f"data/prepared/validation/{part}.npy", array)
     (folder / "metrics/train").mkdir(parents=True)
     for name, accuracy in (("wide", 0.1), ("thin", 0.2), ("tuned", 0.3)):
-        summary = {"validation": {"accuracy": accuracy}}
+        summary = {"validation": {"accuracy": accuracy}, "parameters": 7_000 if name == "thin" else 9_000_000}
         (folder / f"metrics/train/{name}.json").write_text(json.dumps(summary), encoding="utf-8")
     for name, values in VARIANTS.items():
         network = networks.build(Variant.model_validate(values), (28, 28, 1), 10, steps=1)
@@ -136,10 +137,19 @@ def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
     written = []
     for _ in range(2):
         evaluate.main()
-        paths = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").rglob("*.*")]
-        written.append({str(path): path.read_bytes() for path in paths})
-    assert len(written[0]) == 2 + 3 + 2 + 2 * 4
+        files = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").rglob("*.*")]
+        written.append({str(path): path.read_bytes() for path in files})
+    assert len(written[0]) == 2 + 3 + 2 + 1 + 2 * 4
     assert written[0] == written[1]
+
+
+def test_the_network_to_try_is_the_best_of_the_small_ones_and_null_where_none_is(trained: Path) -> None:
+    evaluate.main()
+    to_try = json.loads(paths.NETWORK_TO_TRY.read_text(encoding="utf-8"))
+    assert (to_try["variant"], to_try["image"]) == ("thin", [28, 28, 1])
+    for variants, shape in ((["wide"], (28, 28)), (["thin"], (28, 28, 3))):
+        evaluate.write_network_to_try(variants, shape)
+        assert paths.NETWORK_TO_TRY.read_text(encoding="utf-8") == "null"
 
 
 def test_a_network_that_is_missing_is_one_sentence_that_says_how_to_train_it(trained: Path) -> None:
