@@ -27,7 +27,7 @@ PREDICTIONS = Path("metrics/predictions")
 EVALUATION = Path("data/evaluation")
 LABELS_TO_CHECK = EVALUATION / "labels_to_check.csv"
 IMAGES_TO_CHECK = EVALUATION / "labels_to_check.npz"
-NETWORK_TO_TRY = EVALUATION / "network.json"
+NETWORK_TO_TRY = Path("data/network_to_try.json")
 
 PLOTS = Path("plots")
 REPORT = Path("report/index.html")

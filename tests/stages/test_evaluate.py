@@ -137,7 +137,7 @@ def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
     written = []
     for _ in range(2):
         evaluate.main()
-        files = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").rglob("*.*")]
+        files = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").rglob("*.*"), paths.NETWORK_TO_TRY]
         written.append({str(path): path.read_bytes() for path in files})
     assert len(written[0]) == 2 + 3 + 2 + 1 + 2 * 4
     assert written[0] == written[1]
