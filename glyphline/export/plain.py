@@ -33,35 +33,24 @@ def folded(network: keras.Model) -> keras.Model:
     """
     import keras
 
-    network = in_float32(network)  # whose layers know one input each; those of a network that was loaded may know more
-    tensors = {id(network.inputs[0]): keras.Input(network.input_shape[1:], name="image")}
-    makers: dict[int, str] = {}  # by the tensor that a layer makes
-    weights: dict[str, Weights] = {}
+    layers: list[keras.Layer] = []
+    weights: list[Weights] = []
     for layer in network.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        given = [tensors[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
-        made = given[0]
         if isinstance(layer, keras.layers.BatchNormalization):
-            before = makers.get(id(layer.input))
-            if before is None:
+            if not weights or not weights[-1] or layers[-1].activation is not keras.activations.linear:
                 raise GlyphlineError(
                     f"{layer.name}: batch normalisation is exported after a convolution or a dense layer without an "
                     "activation, and this one follows something else"
                 )
-            weights[before] = _normalised(weights[before], layer)
+            weights[-1] = _normalised(weights[-1], layer)
         elif not isinstance(layer, keras.layers.Dropout):
-            config = layer.get_config() | ({"use_bias": True} if layer.weights else {})
-            made = type(layer).from_config(config)(given if len(given) > 1 else given[0])
-            if layer.weights:
-                kernel, *bias = layer.get_weights()
-                weights[layer.name] = [kernel, *(bias or [np.zeros(kernel.shape[-1], np.float32)])]
-                if layer.activation is keras.activations.linear:
-                    makers[id(layer.output)] = layer.name
-        tensors[id(layer.output)] = made
-    plain = keras.Model(tensors[id(network.inputs[0])], tensors[id(network.outputs[0])], name="network")
-    for layer in plain.layers:
-        layer.set_weights(weights.get(layer.name, []))
+            config = layer.get_config() | {"dtype": "float32"} | ({"use_bias": True} if layer.weights else {})
+            layers.append(type(layer).from_config(config))
+            kernel, *bias = layer.get_weights() or [None]
+            weights.append([] if kernel is None else [kernel, *(bias or [np.zeros(kernel.shape[-1], np.float32)])])
+    plain = keras.Sequential([keras.Input(network.input_shape[1:], name="image"), *layers], name="network")
+    for layer, each in zip(layers, weights, strict=True):
+        layer.set_weights(each)
     return plain
 
 

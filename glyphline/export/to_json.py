@@ -16,21 +16,17 @@ if TYPE_CHECKING:
 def to_json(network: keras.Model) -> dict[str, Any]:
     """The network of images, (side, side, channels) 0-1, to probabilities.
 
-    layers: what is computed, in this order: `kind`, its settings, and `from`, the numbers of the layers that it is
-    computed from (0: the image; 1: the first layer). weights: of all layers one after the other, little-endian float32
-    in base64; a layer's own are of the shape `kernel`, and then a bias of as many numbers as the shape's last.
+    layers: what is computed, one after the other: `kind` and its settings. weights: those of all layers in this order,
+    little-endian float32 in base64; a layer's own are of the shape `kernel`, and then a bias of as many numbers as the
+    shape's last.
     Raises GlyphlineError for a layer that no variant has.
     """
     import keras
 
-    numbers = {id(network.inputs[0]): 0}
     layers: list[dict[str, Any]] = []
     weights: list[np.ndarray] = []
     for layer in network.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        given = [numbers[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
-        described = _described(layer) | {"from": given}
+        described = _described(layer)
         if layer.weights:
             kernel, bias = layer.get_weights()
             described["kernel"] = [*kernel.shape]
@@ -39,7 +35,6 @@ def to_json(network: keras.Model) -> dict[str, Any]:
         if activation not in (None, keras.activations.linear):
             described["activation"] = activation.__name__
         layers.append(described)
-        numbers[id(layer.output)] = len(layers)
     content = np.concatenate(weights).astype("<f4").tobytes()
     return {
         "image": [*network.input_shape[1:]],
@@ -60,12 +55,6 @@ def _described(layer: keras.Layer) -> dict[str, Any]:
             made = {"kind": "pad", "by": [*layer.padding[0], *layer.padding[1]]}
         case keras.layers.MaxPooling2D() if layer.padding == "valid" and layer.strides == layer.pool_size:
             made = {"kind": "largest", "size": [*layer.pool_size]}
-        case keras.layers.GlobalAveragePooling2D():
-            made = {"kind": "average"}
-        case keras.layers.GlobalMaxPooling2D():
-            made = {"kind": "largest", "size": [*layer.input.shape[1:3]]}
-        case keras.layers.Add():
-            made = {"kind": "add"}
         case keras.layers.Conv2D() if {*layer.strides, *layer.dilation_rate} == {1}:
             made = {"kind": "convolution", "padded": layer.padding == "same"}
         case keras.layers.Dense() if len(layer.input.shape) == 2:

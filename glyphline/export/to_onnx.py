@@ -29,8 +29,6 @@ def to_onnx(network: keras.Model) -> bytes:
 
     The same network gives the same bytes. Raises GlyphlineError for a layer that no variant has.
     """
-    import keras
-
     side, _, channels = network.input_shape[1:]
     shape = ["n", side, side] if channels == 1 else ["n", side, side, channels]
     writer = _Writer()
@@ -38,11 +36,9 @@ def to_onnx(network: keras.Model) -> bytes:
     pixels = writer.add("Div", pixels, writer.weight("levels", np.float32(255)))
     if channels == 1:
         pixels = writer.reshape(pixels, (side, side, 1))
-    made = {id(network.inputs[0]): _Value(pixels)}
+    value = _Value(pixels)
     for layer in network.layers:
-        if not isinstance(layer, keras.layers.InputLayer):
-            given = [made[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
-            made[id(layer.output)] = _layer(writer, layer, given)
+        value = _layer(writer, layer, value)
     writer.nodes[-1].output[0] = OUTPUT
     graph = helper.make_graph(
         writer.nodes,
@@ -105,11 +101,10 @@ class _Writer:
         return self.add("Transpose", value.name, perm=[0, 2, 3, 1]) if value.channels_first else value.name
 
 
-def _layer(writer: _Writer, layer: keras.Layer, given: list[_Value]) -> _Value:
-    """Add what a layer computes. given: what goes into it."""
+def _layer(writer: _Writer, layer: keras.Layer, value: _Value) -> _Value:
+    """Add what a layer computes. value: what goes into it."""
     import keras
 
-    value = given[0]
     match layer:
         case keras.layers.Reshape():
             value = _Value(writer.reshape(writer.last(value), layer.output.shape[1:]))
@@ -124,11 +119,6 @@ def _layer(writer: _Writer, layer: keras.Layer, given: list[_Value]) -> _Value:
         case keras.layers.MaxPooling2D() if layer.padding == "valid":
             size = {"kernel_shape": layer.pool_size, "strides": layer.strides}
             value = _Value(writer.add("MaxPool", writer.first(value), **size), channels_first=True)
-        case keras.layers.GlobalAveragePooling2D() | keras.layers.GlobalMaxPooling2D():
-            operator = type(layer).__name__.removesuffix("ing2D")
-            value = _Value(writer.add("Flatten", writer.add(operator, writer.first(value))))
-        case keras.layers.Add():
-            value = _Value(writer.add("Add", *(writer.first(each) for each in given)), channels_first=True)
         case keras.layers.Conv2D() if {*layer.strides, *layer.dilation_rate} == {1}:
             padding = {}
             if layer.padding == "same":
@@ -187,7 +177,7 @@ def to_int8(content: bytes, images: NDArray[np.uint8]) -> bytes:
             quantised,
             Images(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Add", "Conv", "Gemm", "MaxPool", "Relu"],
+            op_types_to_quantize=["Conv", "Gemm", "MaxPool", "Relu"],
             per_channel=True,
             reduce_range=True,  # 7 bits of weights: with 8, sums overflow on processors without VNNI
             activation_type=QuantType.QUInt8,

@@ -42,7 +42,6 @@ COLOURS = {
     "dropout": "#E6E6E6",
     "normalization": "#D9E4C3",
     "activation": "#E6E6E6",
-    "addition": "#E6E6E6",
     "convolution": "#4C9FCB",
     "pooling": "#A8D1E7",
     "flatten": "#C9C9C9",

@@ -175,9 +175,8 @@ def _known_parts() -> dict[str | None, tuple[str, ...]]:
         "keras.src.models.functional": ("functional",),
         "keras.initializers": (*(name.replace("_", "") for name in choices("initializer")), "ones", "zeros"),
         "keras.layers": (
-            *("activation", "add", "batchnormalization", "conv2d", "dense", "dropout", "flatten"),
-            *("globalaveragepooling2d", "globalmaxpooling2d", "inputlayer", "maxpooling2d", "permute", "reshape"),
-            "zeropadding2d",
+            *("activation", "batchnormalization", "conv2d", "dense", "dropout", "flatten", "inputlayer"),
+            *("maxpooling2d", "permute", "reshape", "zeropadding2d"),
         ),
         "keras.losses": ("categoricalcrossentropy",),
         "keras.optimizers": choices("optimizer"),

@@ -44,18 +44,15 @@ def build(variant: Variant, input_shape: tuple[int, int, int], class_count: int,
 
     variant.check_fits(input_shape[0])
     policy = "mixed_bfloat16" if precision(variant) == "bfloat16" else "float32"
-    image = keras.Input(input_shape, name="image")
     layers = [
+        keras.Input(input_shape, name="image"),
         *_front(variant, policy, input_shape),
-        *_convolutions(variant, policy, input_shape),
-        _to_vector(variant, policy),
+        *_convolutions(variant, policy),
+        keras.layers.Flatten(name="flatten", dtype=policy),
         *_dense_layers(variant, policy),
         keras.layers.Dense(class_count, activation="softmax", name="probabilities", dtype="float32"),
     ]
-    if variant.residual:
-        network = keras.Model(image, _with_additions(image, layers), name="network")
-    else:
-        network = keras.Sequential([image, *layers], name="network")
+    network = keras.Sequential(layers, name="network")
     network.compile(
         optimizer=_optimizer(variant, steps),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=variant.label_smoothing),
@@ -110,36 +107,11 @@ def _front(variant: Variant, policy: str, input_shape: tuple[int, int, int]) -> 
     ]
 
 
-def _with_additions(image: keras.KerasTensor, layers: list[keras.Layer]) -> keras.KerasTensor:
-    """What one layer after the other makes of images; an addition adds what went into the convolution before it."""
-    import keras
-
-    tensor = entered = image
-    for layer in layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            entered = tensor
-        tensor = layer([entered, tensor] if isinstance(layer, keras.layers.Add) else tensor)
-    return tensor
-
-
-def _to_vector(variant: Variant, policy: str) -> keras.Layer:
-    from keras import layers
-
-    match variant.global_pooling:
-        case "average":
-            return layers.GlobalAveragePooling2D(name="global_pooling", dtype=policy)
-        case "max":
-            return layers.GlobalMaxPooling2D(name="global_pooling", dtype=policy)
-        case "none":
-            return layers.Flatten(name="flatten", dtype=policy)
-
-
-def _convolutions(variant: Variant, policy: str, input_shape: tuple[int, int, int]) -> list[keras.Layer]:
+def _convolutions(variant: Variant, policy: str) -> list[keras.Layer]:
     from keras import layers, regularizers
 
     stack: list[keras.Layer] = []
     penalty = regularizers.L2(variant.first_convolution_l2) if variant.first_convolution_l2 else None
-    channels = input_shape[2] * variant.space_to_depth**2
     for depth, filters in enumerate(variant.filters, start=1):
         convolution = functools.partial(
             layers.Conv2D,
@@ -153,9 +125,6 @@ def _convolutions(variant: Variant, policy: str, input_shape: tuple[int, int, in
             dtype=policy,
         )
         stack += _activated(convolution, variant, policy)
-        if variant.residual and filters == channels:
-            stack.append(layers.Add(name=f"convolution_{depth}_addition", dtype=policy))
-        channels = filters
         if variant.pools_after(depth):
             stack.append(layers.MaxPooling2D(POOL_SIDE, name=f"pooling_{depth}", dtype=policy))
     if variant.convolution_dropout:
@@ -195,8 +164,6 @@ def layer_table(network: keras.Model) -> list[Layer]:
     """One row a layer, the input first."""
     rows = [Layer(layer="image", output_shape=_shape(network.input_shape), parameters=0, multiply_adds=0)]
     for layer in network.layers:
-        if layer.name == "image":  # Keras counts the input among the layers where there are additions
-            continue
         rows.append(
             Layer(
                 layer=layer.name,

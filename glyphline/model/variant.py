@@ -36,7 +36,7 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
     """One network and how it is trained. What is left out takes the default given here.
 
     The layers are, in this order: space to depth, for each entry of `filters` a convolution (and its pooling), dropout,
-    flatten or global pooling, for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
+    flatten, for each entry of `dense` a dense layer and dropout, and a softmax over the classes.
     """
 
     space_to_depth: PositiveInt = Field(
@@ -49,9 +49,6 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
         description="valid: a convolution takes a border off; same: it sees zeros around the image, which keeps its "
         "size, and so does space to depth where its blocks would not fill the image",
     )
-    residual: bool = Field(
-        default=False, description="add its input to what a convolution makes, wherever the two have the same shape"
-    )
     pooling: Annotated[
         Annotated[Literal["each", "last", "none"], Tag("[name]")] | Annotated[list[PositiveInt], Tag("[list]")],
         Discriminator(lambda value: "[list]" if isinstance(value, list) else "[name]"),
@@ -59,9 +56,6 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
         default="each",
         description="2x2 max pooling after each convolution, after the last one, after none, or after those listed, "
         "counted from 1",
-    )
-    global_pooling: Literal["none", "average", "max"] = Field(
-        default="none", description="flatten the last maps, or take each one's average or maximum"
     )
     batch_normalization: bool = Field(
         default=False, description="between each convolution or hidden dense layer and its activation"
@@ -116,10 +110,6 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
             raise ValueError(f"pooling is {self.pooling}, but there are {len(self.filters)} convolutions to follow")
         if self.first_convolution_l2 and not self.filters:
             raise ValueError("first_convolution_l2 needs a convolution, and filters is empty")
-        if self.global_pooling != "none" and not self.filters:
-            raise ValueError(f"global_pooling is {self.global_pooling} and needs a convolution, and filters is empty")
-        if self.residual and (self.padding == "valid" or not self.filters):
-            raise ValueError("residual needs convolutions that keep the size of an image; set padding to same")
         if self.warmup and self.schedule == "constant":
             raise ValueError("warmup belongs to a schedule of cosine, and schedule is constant")
         return self

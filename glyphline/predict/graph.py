@@ -206,11 +206,6 @@ def _pooled(given: Given, fixed: Fixed, attributes: Attributes) -> Shape:
     return (channels, *((side - window) // stride + 1 for side, window, stride in windows))
 
 
-def _pooled_whole(given: Given, fixed: Fixed, _: Attributes) -> Shape:
-    ((channels, *_sides),), () = given, fixed
-    return (channels, 1, 1)
-
-
 def _multiplied(given: Given, fixed: Fixed, _: Attributes) -> Shape:
     ((inputs,),), (kernel, _) = given, fixed
     of_inputs, outputs = kernel.dims
@@ -221,7 +216,6 @@ def _multiplied(given: Given, fixed: Fixed, _: Attributes) -> Shape:
 
 # The operators that are read: the attributes that each may have, and its shape.
 OPERATORS: dict[str, tuple[set[str], Callable[[Given, Fixed, Attributes], Shape]]] = {
-    "Add": (set(), _same),
     "Cast": ({"to"}, _cast),
     "Conv": ({"pads"}, _convolved),
     "DequantizeLinear": ({"axis"}, _same),
@@ -230,8 +224,6 @@ OPERATORS: dict[str, tuple[set[str], Callable[[Given, Fixed, Attributes], Shape]
     "Flatten": ({"axis"}, _flattened),
     "Gelu": ({"approximate"}, _same),
     "Gemm": (set(), _multiplied),
-    "GlobalAveragePool": (set(), _pooled_whole),
-    "GlobalMaxPool": (set(), _pooled_whole),
     "MaxPool": ({"kernel_shape", "strides"}, _pooled),
     "Mul": (set(), _same),
     "Pad": (set(), _padded),

@@ -8,26 +8,25 @@ const size = (shape) => shape.reduce((product, side) => product * side, 1);
 
 // Of an image, as many numbers from 0 to 255 as it has pixels: the probability of each class.
 function probabilities(pixels) {
-  const made = [{ data: Float32Array.from(pixels, (level) => Math.fround(level / 255)), shape: network.image }];
+  let value = { data: Float32Array.from(pixels, (level) => level / 255), shape: network.image };
   let place = 0;
   for (const layer of network.layers) {
-    const given = layer.from.map((number) => made[number]);
     let kernel, bias;
     if (layer.kernel) {
       const end = place + size(layer.kernel);
       [kernel, bias] = [weights.subarray(place, end), weights.subarray(end, end + layer.kernel.at(-1))];
       place = end + bias.length;
     }
-    made.push(activated(KINDS[layer.kind](given, layer, kernel, bias), layer.activation));
+    value = activated(KINDS[layer.kind](value, layer, kernel, bias), layer.activation);
   }
-  return made.at(-1).data;
+  return value.data;
 }
 
 const KINDS = {
-  same: ([value]) => value,
-  reshape: ([value], { shape }) => ({ data: value.data, shape }),
+  same: (value) => value,
+  reshape: ({ data }, { shape }) => ({ data, shape }),
 
-  permute([{ data, shape }], { axes }) {
+  permute({ data, shape }, { axes }) {
     const steps = shape.map((_, axis) => size(shape.slice(axis + 1)));
     const turned = axes.map((axis) => shape[axis]);
     const made = new Float32Array(data.length);
@@ -39,7 +38,7 @@ const KINDS = {
     return { data: made, shape: turned };
   },
 
-  pad([{ data, shape: [height, width, channels] }], { by: [top, bottom, left, right] }) {
+  pad({ data, shape: [height, width, channels] }, { by: [top, bottom, left, right] }) {
     const shape = [height + top + bottom, width + left + right, channels];
     const made = new Float32Array(size(shape));
     for (let y = 0; y < height; y++) {
@@ -49,7 +48,7 @@ const KINDS = {
     return { data: made, shape };
   },
 
-  largest([{ data, shape: [height, width, channels] }], { size: [down, across] }) {
+  largest({ data, shape: [height, width, channels] }, { size: [down, across] }) {
     const shape = [Math.floor(height / down), Math.floor(width / across), channels];
     const made = new Float32Array(size(shape)).fill(-Infinity);
     for (let y = 0; y < shape[0] * down; y++) {
@@ -62,19 +61,10 @@ const KINDS = {
     return { data: made, shape };
   },
 
-  average([{ data, shape }]) {
-    const made = new Float32Array(shape[2]);
-    const share = shape[2] / data.length;
-    for (let i = 0; i < data.length; i++) made[i % shape[2]] += data[i] * share;
-    return { data: made, shape: [shape[2]] };
-  },
-
-  add: ([one, other]) => ({ data: one.data.map((value, i) => value + other.data[i]), shape: one.shape }),
-
-  convolution([value], { padded, kernel: [down, across, , filters] }, kernel, bias) {
+  convolution(value, { padded, kernel: [down, across, , filters] }, kernel, bias) {
     if (padded) {
       const [top, left] = [Math.floor((down - 1) / 2), Math.floor((across - 1) / 2)];
-      value = KINDS.pad([value], { by: [top, down - 1 - top, left, across - 1 - left] });
+      value = KINDS.pad(value, { by: [top, down - 1 - top, left, across - 1 - left] });
     }
     const { data, shape: [height, width, channels] } = value;
     const shape = [height - down + 1, width - across + 1, filters];
@@ -92,7 +82,7 @@ const KINDS = {
     return { data: made, shape };
   },
 
-  dense([{ data }], { kernel: shape }, kernel, bias) {
+  dense({ data }, { kernel: shape }, kernel, bias) {
     const sums = Float64Array.from(bias);
     accumulate(sums, data, kernel, 0);
     return { data: Float32Array.from(sums), shape: [shape[1]] };

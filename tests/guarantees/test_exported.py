@@ -134,7 +134,7 @@ GRAPHS: dict[str, Callable[[ModelProto], Any]] = {
     "a function of its own": brings_a_function,
     "an operator of another domain": inserted("Relu", domain="com.example"),
     "an operator that is not read": inserted("Tile", np.array([1, 1, 1 << 20, 1])),
-    "an addition that repeats": inserted("Add", np.zeros((1 << 20, 1, 1, 1), np.float32)),
+    "a product that repeats": inserted("Mul", np.zeros((1 << 20, 1, 1, 1), np.float32)),
     "padding of gigabytes": lambda model: replaced(
         model, node_input(model, "Pad", 1), np.array([0, 0, 0, 0, 0, 0, 40_000, 40_000])
     ),

@@ -196,34 +196,6 @@ def test_padding_keeps_the_size_of_an_image_and_fills_up_the_last_blocks(side: i
     assert ("padding" in shapes) == (side == 13)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_residual_network_adds_to_a_convolution_what_goes_into_it_where_the_shapes_agree(precision: str) -> None:
-    variant = Variant.model_validate(
-        {"padding": "same", "filters": [4, 4, 8, 8], "pooling": [2], "batch_normalization": True, "residual": True}
-        | {"precision": precision, "epochs": 1}
-    )
-    network = build(variant)
-    table = networks.layer_table(network)
-    additions = [row["layer"] for row in table if "addition" in row["layer"]]
-    assert additions == ["convolution_2_addition", "convolution_4_addition"]
-    assert [row["layer"] for row in table].count("image") == 1
-    assert network.count_params() == sum(row["parameters"] for row in table)
-    import keras
-
-    places = ("convolution_1_activation", "convolution_2_activation", "convolution_2_addition")
-    seen = keras.Model(network.inputs[0], [network.get_layer(place).output for place in places])
-    entered, made, added = seen(np.random.default_rng(1).random((2, *IMAGE), np.float32))
-    np.testing.assert_array_equal(added, entered + made)
-
-
-@pytest.mark.parametrize(("pooling", "takes"), [("average", np.mean), ("max", np.max)])
-def test_global_pooling_takes_one_number_of_each_map(pooling: str, takes: Any) -> None:
-    network = build(Variant.model_validate({"filters": [3], "global_pooling": pooling, "epochs": 1}))
-    assert names(network) == ["convolution_1", "pooling_1", "global_pooling", "probabilities"]
-    maps = np.random.default_rng(1).random((2, 13, 13, 3), np.float32)
-    np.testing.assert_allclose(network.get_layer("global_pooling")(maps), takes(maps, axis=(1, 2)), rtol=1e-5)
-
-
 NORMALISED = Variant(filters=[4], dense=[8], batch_normalization=True, epochs=1)
 
 

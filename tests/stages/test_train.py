@@ -24,8 +24,7 @@ RESTLESS |= {"dense": [8], "dense_dropout": 0.5, "batch_size": 32, "epochs": 2, 
 MODERN: dict[str, Any] = {"space_to_depth": 2, "filters": [4, 4], "pooling": [2], "batch_normalization": True}
 MODERN |= {"dense": [8], "optimizer": "adamw", "schedule": "cosine", "warmup": 0.2, "weight_decay": 0.1}
 MODERN |= {"label_smoothing": 0.1, "augmentation": {"shift": 2.0, "flip": True, "erase": 0.5}, "precision": "bfloat16"}
-MODERN |= {"batch_size": 32, "epochs": 2}
-MODERN |= {"padding": "same", "residual": True, "global_pooling": "average"}
+MODERN |= {"padding": "same", "batch_size": 32, "epochs": 2}
 Runs = list[tuple[Path, str]]
 WRITTEN = ["data/layers/net.csv", "metrics/history/net.csv", "metrics/train/net.json", "models/net.keras"]
 
