@@ -37,12 +37,3 @@ def test_layers_are_checked_against_the_side_of_the_images(side: int, values: di
     else:
         with pytest.raises(ValueError, match=said):
             variant.check_fits(side)
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [],
-)
-def test_keys_that_do_not_go_together_are_refused(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        Variant.model_validate({"epochs": 1} | values)
