@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,6 +248,17 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def run_to_evaluate(variants: Iterable[str]) -> None:
+    """Run the stages from download to evaluate for these variants of params.yaml, in the working directory."""
+    from stages import download, evaluate, preprocess, train
+
+    download.main()
+    preprocess.main()
+    for name in variants:
+        train.main(name)
+    evaluate.main()
+
+
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """exports/ with `fast`, as params.yaml has it, and `mlp`, which one epoch leaves worse. Not to be written to.
@@ -256,7 +267,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from glyphline.cli import main
     from glyphline.config import load_params
-    from stages import download, evaluate, preprocess, train
 
     root = tmp_path_factory.mktemp("served")
     shutil.copytree(REPOSITORY / "datasets", root / "datasets")
@@ -270,11 +280,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with contextlib.chdir(root):
         Path("params.yaml").write_text(json.dumps(params), encoding="utf-8")
-        download.main()
-        preprocess.main()
-        for name in variants:
-            train.main(name)
-        evaluate.main()
+        run_to_evaluate(variants)
         for name in variants:
             assert main(["export", f"models/{name}.keras"]) == 0
     return root / "exports"

@@ -29,10 +29,13 @@ def in_float32(network: keras.Model) -> keras.Model:
 def folded(network: keras.Model) -> keras.Model:
     """The same function in float32, up to rounding: no dropout, and batch normalisation part of the layer before it.
 
-    Raises GlyphlineError where batch normalisation follows something else than a convolution or a dense layer.
+    Raises GlyphlineError for a network that is no chain of layers, and where batch normalisation follows something else
+    than a convolution or a dense layer.
     """
     import keras
 
+    if not isinstance(network, keras.Sequential):
+        raise GlyphlineError("the network is no chain of layers; export one that Glyphline trained")
     layers: list[keras.Layer] = []
     weights: list[Weights] = []
     for layer in network.layers:

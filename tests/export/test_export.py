@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from glyphline.cli import main
 from glyphline.config import load_params
+from glyphline.errors import GlyphlineError
 from glyphline.evaluation import scoring
 from glyphline.export import plain
 from glyphline.export.to_litert import LiteRT, to_litert
@@ -25,8 +26,8 @@ from glyphline.model import inference, networks
 from glyphline.model.files import save
 from glyphline.model.variant import Variant, choices
 from glyphline.predict import exported, graph
-from stages import download, evaluate, preprocess, train
-from tests.conftest import REPOSITORY, Capture, Labelled, python
+from stages import evaluate
+from tests.conftest import REPOSITORY, Capture, Labelled, python, run_to_evaluate
 from tests.predict.test_pictures import drawn
 
 if TYPE_CHECKING:
@@ -72,11 +73,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with contextlib.chdir(root):
         Path("params.yaml").write_text(json.dumps(params), encoding="utf-8")
-        download.main()
-        preprocess.main()
-        for name in VARIANTS:
-            train.main(name)
-        evaluate.main()
+        run_to_evaluate(VARIANTS)
     return root
 
 
@@ -108,6 +105,16 @@ def test_every_network_that_params_yaml_can_ask_for_is_exported_as_it_is(name: s
     (found,) = session.run(None, {"images": digits[0][:50]})
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert {node.op_type for node in onnx.ModelProto.FromString(content).graph.node} <= graph.OPERATORS.keys()
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_a_network_that_is_no_chain_is_refused_in_a_sentence() -> None:
+    import keras
+
+    image = keras.Input((28, 28, 1))
+    network = keras.Model(image, keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(image)))
+    with pytest.raises(GlyphlineError, match="no chain of layers"):
+        plain.folded(network)
 
 
 @pytest.mark.usefixtures("deterministic")
