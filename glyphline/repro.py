@@ -1,8 +1,8 @@
-"""`dvc repro` with several trainings at once, and with what this machine has made before.
+"""`dvc repro` with several networks at once, and with what this machine has made before.
 
 DVC runs stages one by one (treeverse/dvc #755), and several of its runs block each other unless each is of one stage
-(#11054). So each training is a run of its stage alone, so many at a time; all else runs as DVC would run it. A training
-has as many threads as ever, so that its bytes are the same however many run.
+(#11054). So each training or search is a run of its stage alone, so many at a time; all else runs as DVC would run it.
+A training has as many threads as ever, so that its bytes are the same however many run.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from glyphline.errors import GlyphlineError
 from glyphline.evaluation.numbers import plural
 
 LOCK = Path("dvc.lock")
-FIRST = ("preprocess", "tune")  # all that a training depends on
-TRAININGS = ("train@", "train_winner@")
-# What one training takes: TensorFlow with a network, and the images, which it holds three times for a while.
-TRAINING_BYTES, COPIES_OF_IMAGES = int(1.1 * 2**30), 3
+FIRST = "preprocess"  # all that a training depends on
+SEARCH = "tune@"
+NETWORKS = ("train@", SEARCH, "train_winner@")
+TRAINING_BYTES = int(1.1 * 2**30)  # what TensorFlow takes with a network; besides there are the images
 GRACE_SECONDS = 10  # from asking a process to end to ending it
 AGAIN = "run it again to go on"
 
 
 def repro(jobs: int | None) -> list[str]:
-    """Bring everything in the working directory's repository up to date, so many trainings at once.
+    """Bring everything in the working directory's repository up to date, so many networks at once.
 
     jobs: None for as many as there are cores; fewer run where they would need more memory than there is. A line that a
-    training prints has its name before it. Returns the files of dvc.lock and metrics/ that are not those of the last
-    commit. Raises GlyphlineError, which names it, when a stage fails: the other trainings are finished first. So it
-    does for SIGINT and SIGTERM, when all that was started has ended.
+    training or a search prints has its name before it. Returns the files of dvc.lock and metrics/ that are not those of
+    the last commit. Raises GlyphlineError, which names it, when a stage fails: the other networks are finished first.
+    So it does for SIGINT and SIGTERM, when all that was started has ended.
     """
     if jobs is not None and jobs < 1:
         raise GlyphlineError(f"--jobs: expected 1 or more trainings at once, but it is {jobs}")
@@ -60,7 +60,7 @@ def repro(jobs: int | None) -> list[str]:
 
 def trainings_at_once(jobs: int | None, cores: int, memory: int, images_bytes: int) -> int:
     """How many trainings to run at once: so many as asked for, or one a core, as far as bytes of memory allow."""
-    fitting = memory // (TRAINING_BYTES + COPIES_OF_IMAGES * images_bytes)
+    fitting = memory // (TRAINING_BYTES + images_bytes)
     return max(1, min(jobs or cores, fitting))
 
 
@@ -70,17 +70,17 @@ async def _repro(jobs: int | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     _forget_what_is_elsewhere()
-    await _dvc_repro(*FIRST)
-    names = _stale_trainings()
-    if names:
+    await _dvc_repro(FIRST)
+    networks = _stale_networks()
+    if networks:
         images = paths.PREPARED / "train" / "images.npy"
         memory = min(MEMORY_LIMIT, psutil.virtual_memory().available)
-        at_once = min(len(names), trainings_at_once(jobs, CPU_COUNT, memory, images.stat().st_size))
-        print(f"{plural(len(names), 'training')}, {at_once} at once: {', '.join(names)}", flush=True)
+        at_once = min(len(networks), trainings_at_once(jobs, CPU_COUNT, memory, images.stat().st_size))
+        names = ", ".join(name for stages in networks for name in stages)
+        print(f"{plural(len(networks), 'network')}, {at_once} at once: {names}", flush=True)
         free = asyncio.Semaphore(at_once)
-        codes = await asyncio.gather(*(_train(name, free) for name in names))
-        if failed := [name for name, code in zip(names, codes, strict=True) if code]:
-            raise GlyphlineError(f"{', '.join(failed)}: failed as said above; the other trainings are done; {AGAIN}")
+        if failed := [name for name in await asyncio.gather(*(_train(stages, free) for stages in networks)) if name]:
+            raise GlyphlineError(f"{', '.join(failed)}: failed as said above; the other networks are done; {AGAIN}")
     await _dvc_repro()
     _sort_lock()
 
@@ -101,20 +101,29 @@ def _forget_what_is_elsewhere() -> None:
     _rewrite_lock(lambda stages: {name: entry for name, entry in stages.items() if name not in elsewhere})
 
 
-def _stale_trainings() -> list[str]:
-    """Those that DVC would run, the most expensive first, as far as their last metrics tell; new ones before all."""
+def _stale_networks() -> list[list[str]]:
+    """The stages of each network that DVC would run, one after the other: its training, or its search and training.
+
+    Searches come first, then the most expensive, as far as their last metrics tell; new ones before others.
+    """
     with _repository() as repo:
-        names = [stage.name for stage in repo.index.stages if stage.name.startswith(TRAININGS)]
+        names = [stage.name for stage in repo.index.stages if stage.name.startswith(NETWORKS)]
         stale = {target.rpartition(":")[2] for target in repo.status(names)}
+    networks: dict[str, list[str]] = {}
+    for name in names:
+        _, _, network = name.partition("@")
+        if name in stale or SEARCH + network in stale:  # whose winner may be another
+            networks.setdefault(network, []).append(name)
 
-    def cost(name: str) -> float:
+    def cost(network: str) -> tuple[bool, float]:
+        searched = networks[network][0].startswith(SEARCH)
         try:
-            metrics = json.loads(paths.train_metrics(name.partition("@")[2]).read_bytes())
-            return float(metrics["multiply_adds"] * metrics["epochs"] * metrics.get("seeds", {}).get("n", 1))
+            metrics = json.loads(paths.train_metrics(network).read_bytes())
+            return searched, float(metrics["multiply_adds"] * metrics["epochs"] * metrics.get("seeds", {}).get("n", 1))
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return float("inf")
+            return searched, float("inf")
 
-    return sorted((name for name in names if name in stale), key=cost, reverse=True)
+    return [networks[network] for network in sorted(networks, key=cost, reverse=True)]
 
 
 def _repository() -> Repo:
@@ -129,10 +138,15 @@ async def _dvc_repro(*stages: str) -> None:
         raise GlyphlineError(f"dvc repro failed as said above; {AGAIN}")
 
 
-async def _train(name: str, free: asyncio.Semaphore) -> int:
+async def _train(stages: list[str], free: asyncio.Semaphore) -> str | None:
+    """Run the stages of a network; returns the one that failed."""
     async with free:
-        # The lock is waited for: a training that ends while another is recorded would not be recorded itself.
-        return await _ending("dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", name, prefix=f"{name}: ")
+        for name in stages:
+            # The lock is waited for: one that ends while another is recorded would not be recorded itself.
+            command = ("dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", name)
+            if await _ending(*command, prefix=f"{name}: "):
+                return name
+    return None
 
 
 async def _ending(*command: str, prefix: str = "") -> int:

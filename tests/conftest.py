@@ -222,14 +222,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """
     from tests.pipeline.conftest import Clone, build
 
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "finished"
+    return Clone(once(tmp_path_factory, "finished", build) / "clone")
+
+
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process of a test run to ask for it makes, and all share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    made = folder.with_suffix(".made")
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "said.txt").is_file():
+        if not made.is_file():
             shutil.rmtree(folder, ignore_errors=True)  # another process failed in it
-            build(folder)
-    return Clone(folder / "clone")
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
 
 
 @pytest.fixture
@@ -243,9 +251,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage has run, made up (tests/finished.py). To be copied, not to be written to."""
     from tests.finished import finish
 
-    root = tmp_path_factory.mktemp("small_run")
-    finish(root)
-    return root
+    return once(tmp_path_factory, "small_run", finish)
 
 
 def run_to_evaluate(variants: Iterable[str]) -> None:
@@ -265,10 +271,13 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     It lies beside all that the pipeline made of the two.
     """
+    return once(tmp_path_factory, "served", _export) / "exports"
+
+
+def _export(root: Path) -> None:
     from glyphline.cli import main
     from glyphline.config import load_params
 
-    root = tmp_path_factory.mktemp("served")
     shutil.copytree(REPOSITORY / "datasets", root / "datasets")
     known = load_params(REPOSITORY / "params.yaml")
     variants = {"fast": known.variants["fast"], "mlp": known.variants["mlp"].model_copy(update={"epochs": 1})}
@@ -283,7 +292,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_to_evaluate(variants)
         for name in variants:
             assert main(["export", f"models/{name}.keras"]) == 0
-    return root / "exports"
 
 
 @pytest.fixture(scope="module")

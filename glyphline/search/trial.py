@@ -117,7 +117,6 @@ def serve(descriptor: int) -> None:
     """Answer each Job with a Report an epoch and an Outcome, until the worker goes away. Splits are kept."""
     connection = Connection(descriptor)
     training.make_deterministic(seed=0, threads=1)  # each job brings its own seed
-    import tensorflow as tf
 
     def send(message: Report | Outcome) -> None:
         try:
@@ -131,7 +130,7 @@ def serve(descriptor: int) -> None:
     while True:
         message = inbox.get()
         if isinstance(message, Splits):
-            splits = message.map(tf.constant)  # TensorFlow copies it once, and not for each trial
+            splits = message.map(training.tensor)  # once, and not for each trial
         else:
             assert splits is not None, "the data come first"
             job, stopped = message

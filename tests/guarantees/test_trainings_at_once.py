@@ -21,7 +21,7 @@ GIB = 2**30
         (None, 64 * GIB, 0, 4),  # one a core
         (8, 64 * GIB, 0, 8),
         (8, 4 * GIB, 0, 3),  # as memory allows
-        (8, 16 * GIB, 2 * GIB, 2),
+        (8, 16 * GIB, 2 * GIB, 5),
         (8, GIB // 2, 0, 1),
     ],
 )
@@ -45,7 +45,7 @@ def untrained(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clon
 def test_the_bytes_are_those_of_dvc_repro(finished: Clone, untrained: Clone, tmp_path: Path) -> None:
     clone = untrained.copy(tmp_path / "clone")
     said = clone.run("glyphline", "repro", "--jobs", "3").stdout
-    assert "4 trainings, 3 at once: train@" in said
+    assert "4 networks, 3 at once: train@" in said
     assert re.search(r"^train@mlp: epoch 1/1: ", said, re.MULTILINE)
     assert re.search(r"^train@convnet: [0-9.]+ s$", said, re.MULTILINE)
     assert differing(finished, clone) == []
@@ -60,7 +60,7 @@ def test_one_that_fails_is_named_and_the_others_are_finished(untrained: Clone, t
     assert result.returncode == 1
     assert "train@mlp: params.yaml: variants.mlp.learning_rate: training failed" in result.stdout
     assert result.stdout.endswith(
-        "glyphline: train@mlp: failed as said above; the other trainings are done; run it again to go on\n"
+        "glyphline: train@mlp: failed as said above; the other networks are done; run it again to go on\n"
     )
     assert {path.name for path in (clone.root / "models").glob("*.keras")} == {
         "auto.keras",
@@ -68,7 +68,7 @@ def test_one_that_fails_is_named_and_the_others_are_finished(untrained: Clone, t
         "tuned.keras",
     }
     (clone.root / "params.yaml").write_text(params)
-    assert "1 training, 1 at once: train@mlp" in clone.run("glyphline", "repro").stdout
+    assert "1 network, 1 at once: train@mlp" in clone.run("glyphline", "repro").stdout
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from glyphline.data.splits import normalise
@@ -374,6 +375,27 @@ def test_examples_are_loaded_without_reading_the_images_yet(examples: Examples, 
     np.testing.assert_array_equal(loaded.images, examples.images)
     np.testing.assert_array_equal(loaded.labels, examples.labels)
     assert (loaded.class_count, loaded.image_shape) == (12, (28, 28, 1))
+
+
+def test_images_of_a_file_are_read_where_they_lie(deterministic: None, tmp_path: Path) -> None:
+    """By every batch of an epoch, shuffled or not, where operations are deterministic: none of them is copied."""
+    images = np.zeros((100_000, 28, 28), np.uint8)
+    images[:, 0, 0] = np.arange(len(images)) % 10
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", images[:, 0, 0])
+    np.save(tmp_path / "classes.npy", np.arange(10))
+    loaded = Examples.load(tmp_path)
+    del images
+
+    def own_bytes() -> int:
+        memory = psutil.Process().memory_info()
+        return int(memory.rss - memory.shared)
+
+    for seed in (None, 1):
+        before = own_bytes()
+        for batch, labels in training.batches(loaded, 1000, seed):
+            np.testing.assert_array_equal(batch[:, 0, 0, 0] * 255, np.argmax(labels, axis=1))
+            assert own_bytes() - before < loaded.images.nbytes / 2
 
 
 def test_standard_error_is_heard_again_once_tensorflow_has_started(capfd: Capture) -> None:

@@ -78,6 +78,7 @@ def test_the_pages_network_gives_the_class_that_evaluate_gave_for_each_of_1000_t
     assert (found.argmax(axis=1) == judged.argmax(axis=1)).all()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("deterministic")
 def test_every_network_that_params_yaml_can_ask_for_is_computed_as_keras_does(
     browser: Browser, tmp_path: Path, digits: Labelled

@@ -43,6 +43,7 @@ def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch, client: Client | None
     return str(caught.value)
 
 
+@pytest.mark.long
 def test_trials_that_fail_are_recorded_and_the_search_goes_on(searchable: World, client: Client) -> None:
     folder = searchable(seed=9, **MISHAPS)
     tune_on(client, folder)
@@ -71,6 +72,7 @@ def trial_process(searching: int) -> psutil.Process:
     return found
 
 
+@pytest.mark.long
 def test_a_killed_trial_and_a_killed_worker_with_the_only_copy_of_the_data_lose_nothing(
     undisturbed: Path, searchable: World
 ) -> None:

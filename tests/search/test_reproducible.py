@@ -53,6 +53,7 @@ def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed:
     assert hosts == {"127.0.0.1"}
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2, trials=COUNT - 1)
     first = start(folder, "stages.tune", NAME)
@@ -82,6 +83,7 @@ def test_ctrl_c_is_one_line_and_leaves_no_process(searchable: World) -> None:
     wait_until(lambda: not any(child.is_running() for child in children), "the workers and their trials are gone")
 
 
+@pytest.mark.long
 def test_tpe_is_reproducible_on_one_worker_and_learns_from_the_trials_before(
     searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +104,7 @@ def test_tpe_is_reproducible_on_one_worker_and_learns_from_the_trials_before(
 RUNGS: dict[str, Any] = {"stopping": "rungs", "rungs": [1, 3], "trials": 6, "fixed": {"batch_size": 16, "epochs": 6}}
 
 
+@pytest.mark.long
 def test_rungs_give_the_same_on_two_workers_after_a_kill_and_after_a_search_of_fewer_trials(
     searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +184,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             kill_group(process)
 
 
+@pytest.mark.long
 def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searchable: World, cluster: Cluster) -> None:
     environment, _, (_, doomed) = cluster
     folder = searchable()
@@ -194,6 +198,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searcha
     assert same_outputs(undisturbed, folder)
 
 
+@pytest.mark.long
 def test_a_scheduler_that_dies_is_one_sentence(searchable: World, cluster: Cluster) -> None:
     environment, scheduler, _ = cluster
     process = start(searchable(seed=8), "stages.tune", NAME, **environment)
