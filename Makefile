@@ -64,6 +64,7 @@ bench-full: setup .venv/bench ## The same on all of MNIST and at the size of Kuz
 	python -m benchmarks.pipeline
 	python -m benchmarks.growth --rounds 5
 	PYTHONPATH="$(CURDIR)/.venv/bench" python -m benchmarks.search_speed
+	PYTHONPATH="$(CURDIR)/.venv/bench" python -m benchmarks.image_search
 
 # Tools apart from the product's packages, of which bench uses the most.
 .venv/bench .venv/fuzz .venv/audit: .venv/%: %.lock

@@ -56,9 +56,9 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the work: neither does what the other has done, and neither waits for the other.
 
-    The tests of a file that share a fixture of its module stay in one process. The first file that needs the finished
-    pipeline comes first of all, and the others that need it come in the middle: one process builds it, the other goes
-    on, and at the end there are short tests to share.
+    The tests of a file that share a fixture of its module stay in one process. Those of the first file that needs the
+    finished pipeline come first of all and stay in one too, and the others that need it come in the middle: one process
+    builds it, the other goes on, and at the end there are short tests to share.
     """
     first: Path | None = None
     place: dict[pytest.Item, int] = {}
@@ -70,6 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "finished" in fixtures:
             first = first or item.path
             place[item] = 0 if item.path == first else 2
+            if item.path == first:
+                item.add_marker(pytest.mark.xdist_group("finished"))
         else:
             place[item] = 1 if number < len(items) / 2 else 3
     items.sort(key=lambda item: place[item])

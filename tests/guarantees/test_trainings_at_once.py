@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -42,13 +43,19 @@ def untrained(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clon
 
 
 @pytest.mark.long
-def test_the_bytes_are_those_of_dvc_repro(finished: Clone, untrained: Clone, tmp_path: Path) -> None:
-    clone = untrained.copy(tmp_path / "clone")
-    said = clone.run("glyphline", "repro", "--jobs", "3").stdout
-    assert "4 networks, 3 at once: train@" in said
+def test_the_bytes_are_those_of_dvc_repro_also_in_a_worktree_of_other_letters_for_one_user(
+    finished: Clone, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Bilder für Анна ☃"
+    finished.copy(tmp_path / "clone").git("worktree", "add", "--quiet", str(folder), "HEAD~1")
+    clone = Clone(folder)
+    said = clone.run("sh", "-c", "umask 077; unset HOME; exec glyphline repro --jobs 3").stdout
+    assert "4 networks, 3 at once: tune@" in said
     assert re.search(r"^train@mlp: epoch 1/1: ", said, re.MULTILINE)
+    assert re.search(r"^tune@tuned: trial 0: .*; 1 of 2 done", said, re.MULTILINE)
     assert re.search(r"^train@convnet: [0-9.]+ s$", said, re.MULTILINE)
     assert differing(finished, clone) == []
+    assert stat.S_IMODE((folder / "report/index.html").stat().st_mode) == 0o600
 
 
 @pytest.mark.long

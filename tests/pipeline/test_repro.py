@@ -2,12 +2,9 @@
 
 import json
 import re
-import stat
-from pathlib import Path
 
 import pytest
 
-from tests.guarantees.conftest import differing
 from tests.guarantees.declared import declarations
 from tests.pipeline.conftest import RUNNING, SEARCHES, VARIANTS, Clone
 
@@ -132,15 +129,3 @@ def test_a_variant_with_the_name_of_a_search_is_refused_before_anything_runs(clo
     assert "Traceback" not in result.stdout
     assert said.returncode == 1
     assert said.stdout.startswith("params.yaml: searches: tuned: a variant has this name already")
-
-
-@pytest.mark.long
-def test_a_worktree_of_spaces_and_other_letters_without_home_and_for_one_user_gives_the_same_bytes(
-    finished: Clone, tmp_path: Path
-) -> None:
-    folder = tmp_path / "Bilder für Анна ☃"
-    finished.copy(tmp_path / "clone").git("worktree", "add", "--quiet", str(folder), "HEAD~1")
-    clone = Clone(folder)
-    clone.run("sh", "-c", "umask 077; unset HOME; exec glyphline repro")
-    assert differing(finished, clone) == []
-    assert stat.S_IMODE((folder / "report/index.html").stat().st_mode) == 0o600
