@@ -33,7 +33,7 @@ LOCK = Path("dvc.lock")
 FIRST = "preprocess"  # all that a training depends on
 SEARCH = "tune@"
 NETWORKS = ("train@", SEARCH, "train_winner@")
-# What TensorFlow takes with a network; besides there are the images. A search takes up to twice as much, for its workers.
+# What TensorFlow takes with a network, beside the images. A search takes up to twice as much for its workers.
 TRAINING_BYTES = int(1.1 * 2**30)
 GRACE_SECONDS = 10  # from asking a process to end to ending it
 AGAIN = "run it again to go on"
