@@ -95,7 +95,7 @@ def _forget_what_is_elsewhere() -> None:
     with _repository() as repo:
         elsewhere = {
             stage.name
-            for stage in repo.index.stages
+            for stage in _stages(repo)
             for out in stage.outs
             if out.use_cache and out.hash_info and out.changed_cache() and out.workspace_status()
         }
@@ -108,7 +108,7 @@ def _stale_networks() -> list[list[str]]:
     Searches come first, then the most expensive, as far as their last metrics tell; new ones before others.
     """
     with _repository() as repo:
-        names = [stage.name for stage in repo.index.stages if stage.name.startswith(NETWORKS)]
+        names = [stage.name for stage in _stages(repo) if stage.name.startswith(NETWORKS)]
         stale = {target.rpartition(":")[2] for target in repo.status(names)}
     networks: dict[str, list[str]] = {}
     for name in names:
@@ -132,6 +132,11 @@ def _repository() -> Repo:
         return Repo()
     except DvcException as error:
         raise GlyphlineError(f"{error}; run it in a repository of Glyphline") from None
+
+
+def _stages(repo: Repo) -> list[Any]:
+    """Those of dvc.yaml. A data set of one's own is a stage of DVC's too, one without a name."""
+    return [stage for stage in repo.index.stages if hasattr(stage, "name")]
 
 
 async def _dvc_repro(*stages: str) -> None:
@@ -173,7 +178,7 @@ async def _ending(*command: str, prefix: str = "") -> int:
 def _sort_lock() -> None:
     """Give dvc.lock the stages of dvc.yaml in its order: DVC adds them as they end, and keeps those that are gone."""
     with _repository() as repo:
-        order = [stage.name for stage in repo.index.stages if hasattr(stage, "name")]
+        order = [stage.name for stage in _stages(repo)]
     _rewrite_lock(lambda stages: {name: stages[name] for name in order if name in stages})
 
 

@@ -84,6 +84,7 @@ def test_a_small_coloured_set_and_predict_agree(fresh: Clone, tmp_path: Path) ->
         Image.fromarray(pixels).save(clone.root / "colours" / name / f"{number}.png")
     clone.run("glyphline", "data", "add", "colours", "--name", "colours", "--side", "32")
     clone.dvc("exp", "run", "-S", "dataset=colours", "-S", "variants.mlp.epochs=5")
+    assert "Data and pipelines are up to date." in clone.run("glyphline", "repro").stdout
     card = json.loads(clone.read("data/raw/dataset.json"))
     assert (card["side"], card["channels"]) == (32, 3)
     with np.load(clone.root / "data/raw/test.npz") as raw:
