@@ -33,8 +33,8 @@ repro: setup ## Set up, then bring data, models, metrics, plots and report up to
 test: setup ## Set up, then run the tests that take little time each
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-all: setup ## Set up, then run all tests but for a million wrong files: kills, faults, training too
-	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not fuzz"
+test-all: setup ## Set up, then run all tests: kills, faults, fuzzing, training too
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "long or not long"
 
 lint: setup ## Check format, style and types
 	ruff format --check .
@@ -79,7 +79,7 @@ audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages
 	  else echo "make audit: no service told of every locked package whether it has known vulnerabilities ($$(tail -n 1 .venv/audit.log | cut -c 1-200)); run it where the internet is within reach"; fi >&2; exit 1; }
 
 fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach; needs Linux on x86-64
-	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --hypothesis-profile=default -m "not long"
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --hypothesis-profile=default
 	for target in idx npz picture source params; do PYTHONPATH="$(CURDIR)/.venv/fuzz" python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
 verify: setup ## Say what is wrong between params.yaml, dvc.yaml, dvc.lock, the metrics in git and the data that are here

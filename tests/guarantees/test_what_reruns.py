@@ -85,8 +85,12 @@ def test_a_changed_record_concerns_download_alone_and_only_where_it_is_the_chose
     assert readers == {PARAMS["dataset"]: {"download"}, "another": set()}
 
 
-# Of a variant, and where the trials run: tests/pipeline/test_repro.py.
-CHANGES = ("preprocess.validation_fraction=0.2", "searches.tuned.fixed.batch_size=32")
+# One of each kind. Where the trials run changes nothing: tests/pipeline/test_repro.py.
+CHANGES = (
+    "preprocess.validation_fraction=0.2",
+    "searches.tuned.fixed.batch_size=32",
+    "variants.convnet.augmentation.shift=1.0",
+)
 
 
 @pytest.mark.long
