@@ -200,6 +200,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Runner, s
     return clone, runner, runner.run(JOBS["pull-request: review"])
 
 
+@pytest.mark.long
 def test_a_pull_request_is_reviewed_in_the_summary_and_judged_by_the_gate(
     reviewed: tuple[Clone, Runner, str | None],
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_pull_request_is_reviewed_in_the_summary_and_judged_by_the_gate(
     assert clone.git("status", "--porcelain") == "", "the steps leave nothing behind"
 
 
+@pytest.mark.long
 def test_a_metric_edited_by_hand_fails_the_gate_though_the_change_would_let_itself_pass(change: Clone) -> None:
     replace(change.root / "metrics/test.json", '"accuracy": 0.9', '"accuracy": 0.8')
     makefile = change.root / "Makefile"
@@ -224,6 +226,7 @@ def test_a_metric_edited_by_hand_fails_the_gate_though_the_change_would_let_itse
     assert "Makefile" in page
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
 def test_the_page_is_posted_from_the_run_that_made_it(reviewed: tuple[Clone, Runner, str | None]) -> None:
     clone, runner, _ = reviewed
@@ -247,6 +250,7 @@ def test_the_page_is_posted_from_the_run_that_made_it(reviewed: tuple[Clone, Run
     assert not list(runner.workspace.parent.rglob("hacked"))
 
 
+@pytest.mark.long
 def test_a_review_that_cannot_be_made_fails_and_says_so(change: Clone) -> None:
     (change.root / "metrics/test.json").unlink()
     merge_request(change)

@@ -90,13 +90,9 @@ def said_when_failing(output: str) -> str:
     return said
 
 
-QUICK = ("preprocess",)
-
-
 @needs_mounts
-@pytest.mark.parametrize(
-    "stage", [pytest.param(stage, marks=() if stage in QUICK else pytest.mark.long) for stage in STAGES]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_disk_full_before_a_stage_has_written_all_is_one_sentence(
     finished: Clone, tmp_path: Path, stage: str
 ) -> None:

@@ -34,6 +34,7 @@ def test_after_a_pull_in_a_fresh_clone_nothing_is_run(pushed: Clone, tmp_path: P
     assert clone.git("status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_a_repro_that_pulls_as_it_goes_runs_nothing(pushed: Clone, tmp_path: Path) -> None:
     clone = fresh_clone(pushed, tmp_path / "clone")
     output = clone.dvc("repro", "--pull").stdout

@@ -235,6 +235,7 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("values", PARTS.values(), ids=PARTS)
 def test_a_training_in_parts_gives_the_bytes_of_the_whole(
     values: dict[str, Any], examples: Examples, others: Examples, tmp_path: Path

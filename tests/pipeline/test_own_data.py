@@ -19,11 +19,10 @@ from tests.pipeline.conftest import Clone, copy_tree, shrink, start_repository
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    root = tmp_path_factory.mktemp("own_data")
+def fresh(root: Path, *variants: str, searches: tuple[str, ...] = ()) -> Clone:
+    """A repository with these variants and searches, and nothing run yet."""
     copy_tree(root)
-    shrink(root / "params.yaml", limit=None, variants=("mlp", "fast"))
+    shrink(root / "params.yaml", limit=None, variants=variants, searches=searches)
     return start_repository(root)
 
 
@@ -33,29 +32,30 @@ def blocks() -> list[str]:
 
 
 def test_the_page_works_to_the_letter_also_in_another_clone_in_its_queue_and_in_the_proof(
-    fresh: Clone, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
+    own = fresh(tmp_path / "own", "mlp")
     add_and_run, make, said, *_ = blocks()
-    assert fresh.run("bash", "-ec", make).stdout == said
+    assert own.run("bash", "-ec", make).stdout == said
     add, run, _ = add_and_run.split("\n")
-    fresh.run("bash", "-ec", add)
-    output = fresh.run("bash", "-ec", run).stdout
+    own.run("bash", "-ec", add)
+    output = own.run("bash", "-ec", run).stdout
     assert "mlp: accuracy " in output
-    assert json.loads(fresh.read("metrics/test.json"))["mlp"]["n"] == 341
-    fresh.commit("Runes")
+    assert json.loads(own.read("metrics/test.json"))["mlp"]["n"] == 341
+    own.commit("Runes")
 
     remote = tmp_path / "remote"
-    fresh.dvc("remote", "add", "--default", "here", str(remote))
-    fresh.commit("Remote")
-    fresh.dvc("push", "datasets/runes.npz.dvc")
-    fresh.git("clone", "--quiet", str(fresh.root), str(tmp_path / "clone"))
+    own.dvc("remote", "add", "--default", "here", str(remote))
+    own.commit("Remote")
+    own.dvc("push", "datasets/runes.npz.dvc")
+    own.git("clone", "--quiet", str(own.root), str(tmp_path / "clone"))
     other = Clone(tmp_path / "clone")
     missing = other.run("python", "-m", "stages.download", check=False)
     assert missing.stdout.startswith("datasets/runes.npz: the packed images of data set runes are not here")
     other.dvc("pull", "datasets/runes.npz.dvc")
     assert "1,456 training and 341 test images" in other.run("python", "-m", "stages.download").stdout
 
-    for clone in (fresh, other):
+    for clone in (own, other):
         clone.git("config", "user.name", "Test")
         clone.git("config", "user.email", "test@example.org")
     params = other.root / "params.yaml"
@@ -68,13 +68,13 @@ def test_the_page_works_to_the_letter_also_in_another_clone_in_its_queue_and_in_
     other.dvc("exp", "apply", "queued")
     assert json.loads(other.read("metrics/test.json"))["mlp"]["n"] == 341
 
-    proof = fresh.run("python", "-m", "glyphline.review.proof").stdout
+    proof = own.run("python", "-m", "glyphline.review.proof").stdout
     assert "1,456 training and 341 test images" in proof
     assert "**Proven to the byte:** " in proof
 
 
-def test_a_small_coloured_set_and_predict_agree(fresh: Clone, tmp_path: Path) -> None:
-    clone = fresh.copy(tmp_path / "clone")
+def test_a_small_coloured_set_and_predict_agree(tmp_path: Path) -> None:
+    clone = fresh(tmp_path / "clone", "mlp", "fast", searches=("tuned",))
     generator = np.random.default_rng(1)
     for number in range(150):
         name = ("red", "green", "blue")[number % 3]

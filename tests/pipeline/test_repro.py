@@ -51,6 +51,7 @@ def test_git_sees_the_metrics_and_the_lock_and_nothing_else(finished: Clone) -> 
     assert {path for path in added if not path.startswith("metrics/")} == {"dvc.lock"}
 
 
+@pytest.mark.long
 def test_an_experiment_trains_the_variants_that_it_changes_or_adds_and_no_other(clone: Clone) -> None:
     before = clone.read("params.yaml").splitlines()
     new = "+variants.wide={filters:[4,4],kernel_size:5,dense:[8],epochs:1}"
@@ -66,6 +67,7 @@ def test_an_experiment_trains_the_variants_that_it_changes_or_adds_and_no_other(
     assert len(after) == len(before) + 8, "wide, its four keys and the three numbers in lists"
 
 
+@pytest.mark.long
 def test_the_diffs_tell_what_an_experiment_changed(clone: Clone) -> None:
     params = json.loads(clone.dvc("params", "diff", "--json").stdout)["params.yaml"]
     assert params.pop("variants.mlp.epochs") == {"old": 1, "new": 2, "diff": 1}
@@ -78,6 +80,7 @@ def test_the_diffs_tell_what_an_experiment_changed(clone: Clone) -> None:
     assert "variants.mlp.epochs" in shown
 
 
+@pytest.mark.long
 def test_plots_of_two_revisions_lie_over_each_other(clone: Clone) -> None:
     plots = json.loads(clone.dvc("plots", "diff", "--json").stdout)
     assert not plots.get("errors")
@@ -88,6 +91,7 @@ def test_plots_of_two_revisions_lie_over_each_other(clone: Clone) -> None:
         assert f"metrics/predictions/{name}.csv" in plots["data"], "a confusion matrix each"
 
 
+@pytest.mark.long
 def test_going_back_restores_results_without_training(clone: Clone) -> None:
     for left in ("metrics/train/wide.json", "metrics/history/wide.csv", "models/wide.keras", "data/layers/wide.csv"):
         (clone.root / left).unlink()

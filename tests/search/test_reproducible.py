@@ -37,6 +37,7 @@ from tests.search.conftest import (
 COUNT = SEARCH["trials"]
 
 
+@pytest.mark.long
 def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2)
     process = start(folder, "stages.tune", NAME)
@@ -71,6 +72,7 @@ def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(undistur
     assert same_outputs(undisturbed, folder)
 
 
+@pytest.mark.long
 def test_ctrl_c_is_one_line_and_leaves_no_process(searchable: World) -> None:
     process = start(searchable(workers=2), "stages.tune", NAME)
     wait_for(process, "1 of 4 done")

@@ -54,6 +54,7 @@ def test_a_million_images_are_not_copied_to_each_process_of_this_machine(prepare
         np.testing.assert_array_equal(arrived.validation.labels, splits.validation.labels)
 
 
+@pytest.mark.long
 def test_a_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(prepared: Path) -> None:
     splits = Splits.load(prepared)
     reports: list[Report] = []

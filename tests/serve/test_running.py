@@ -52,6 +52,7 @@ def asked_at_once(server: Server, content: bytes, clients: int) -> list[httpx2.R
     return asyncio.run(ask())
 
 
+@pytest.mark.long
 def test_who_comes_when_it_is_full_hears_so_and_it_recovers(exports: Path, pictures: list[Path]) -> None:
     content = pictures[3].read_bytes()
     with serving(exports) as server:
@@ -96,6 +97,7 @@ def test_a_signal_finishes_what_is_under_way(exports: Path, pictures: list[Path]
     assert all(map(ended, children))
 
 
+@pytest.mark.long
 def test_a_replaced_network_is_taken_up_whole_or_not_at_all(
     exports: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_replaced_network_is_taken_up_whole_or_not_at_all(
         assert answers[0]["pictures"] == answers[1]["pictures"]
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_is_replaced(exports: Path, pictures: list[Path]) -> None:
     content = pictures[4].read_bytes()
     with serving(exports) as server, server.client() as client:
@@ -130,6 +133,7 @@ def test_a_process_that_is_killed_is_replaced(exports: Path, pictures: list[Path
             assert client.post("/api/predict", content=content).status_code == 200
 
 
+@pytest.mark.long
 def test_its_processes_end_with_it_however_it_ends(exports: Path) -> None:
     with serving(exports, status=-signal.SIGKILL, said="leaked semaphore") as server:
         children = workers(server)

@@ -158,7 +158,7 @@ def endless() -> bytes:
     [
         (bomb, "more than 50,000,000 pixels"),
         (large, "more than 50,000,000 pixels"),
-        (endless, "takes too much time or memory"),
+        pytest.param(endless, "takes too much time or memory", marks=pytest.mark.long),
     ],
 )
 def test_a_picture_that_would_take_too_much_is_refused(
@@ -214,6 +214,7 @@ def sent(server: Server, *parts: bytes, pause: float = 0.0) -> bytes:
 POST = b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\n"
 
 
+@pytest.mark.long
 def test_a_client_that_keeps_it_waiting_is_cut_off(exports: Path) -> None:
     """Each of these would be kept for ever without the limits, and the test would end by its own time-out."""
     limits = "command.REQUEST_SECONDS = application.BODY_SECONDS = 0.5"
