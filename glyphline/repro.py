@@ -33,7 +33,7 @@ LOCK = Path("dvc.lock")
 FIRST = "preprocess"  # all that a training depends on
 SEARCH = "tune@"
 NETWORKS = ("train@", SEARCH, "train_winner@")
-# What TensorFlow takes with a network, beside the images. A search takes up to twice as much for its workers.
+# What TensorFlow takes with a network, beside the images. A search takes as much for each of its workers.
 TRAINING_BYTES = int(1.1 * 2**30)
 GRACE_SECONDS = 10  # from asking a process to end to ending it
 AGAIN = "run it again to go on"
@@ -49,9 +49,10 @@ def repro(jobs: int | None) -> list[str]:
     """
     if jobs is not None and jobs < 1:
         raise GlyphlineError(f"--jobs: expected 1 or more trainings at once, but it is {jobs}")
-    check_dataset(load_params(paths.PARAMS))  # DVC asks no stage before it runs another one alone
+    params = load_params(paths.PARAMS)
+    check_dataset(params)  # DVC asks no stage before it runs another one alone
     try:
-        asyncio.run(_repro(jobs))
+        asyncio.run(_repro(jobs, params.workers))
     except asyncio.CancelledError:
         raise GlyphlineError(f"interrupted; {AGAIN}") from None
     command = ["git", "status", "--porcelain", "-z", "--untracked-files=all", "--", str(LOCK), "metrics"]
@@ -59,13 +60,16 @@ def repro(jobs: int | None) -> list[str]:
     return sorted(entry[3:] for entry in status.split("\0") if entry)
 
 
-def trainings_at_once(jobs: int | None, cores: int, memory: int, images_bytes: int) -> int:
-    """How many trainings to run at once: so many as asked for, or one a core, as far as bytes of memory allow."""
-    fitting = memory // (TRAINING_BYTES + images_bytes)
+def trainings_at_once(jobs: int | None, cores: int, memory: int, images_bytes: int, helpers: int = 0) -> int:
+    """How many networks to train or search at once: so many as asked for, or one a core, as far as memory allows.
+
+    memory: bytes. helpers: the workers of all searches but the first of each.
+    """
+    fitting = (memory - helpers * TRAINING_BYTES) // (TRAINING_BYTES + images_bytes)
     return max(1, min(jobs or cores, fitting))
 
 
-async def _repro(jobs: int | None) -> None:
+async def _repro(jobs: int | None, workers: int) -> None:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -76,7 +80,8 @@ async def _repro(jobs: int | None) -> None:
     if networks:
         images = paths.PREPARED / "train" / "images.npy"
         memory = min(MEMORY_LIMIT, psutil.virtual_memory().available)
-        at_once = min(len(networks), trainings_at_once(jobs, CPU_COUNT, memory, images.stat().st_size))
+        helpers = (workers - 1) * sum(stages[0].startswith(SEARCH) for stages in networks)
+        at_once = min(len(networks), trainings_at_once(jobs, CPU_COUNT, memory, images.stat().st_size, helpers))
         names = ", ".join(name for stages in networks for name in stages)
         print(f"{plural(len(networks), 'network')}, {at_once} at once: {names}", flush=True)
         free = asyncio.Semaphore(at_once)

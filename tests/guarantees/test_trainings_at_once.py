@@ -17,19 +17,20 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize(
-    ("jobs", "memory", "images_bytes", "expected"),
+    ("jobs", "memory", "images_bytes", "helpers", "expected"),
     [
-        (None, 64 * GIB, 0, 4),  # one a core
-        (8, 64 * GIB, 0, 8),
-        (8, 4 * GIB, 0, 3),  # as memory allows
-        (8, 16 * GIB, 2 * GIB, 5),
-        (8, GIB // 2, 0, 1),
+        (None, 64 * GIB, 0, 2, 4),  # one a core
+        (8, 64 * GIB, 0, 0, 8),
+        (8, 4 * GIB, 0, 0, 3),  # as memory allows
+        (8, 4 * GIB, 0, 2, 1),  # two searches of two workers each
+        (8, 16 * GIB, 2 * GIB, 0, 5),
+        (8, GIB // 2, 0, 2, 1),
     ],
 )
 def test_no_more_run_at_once_than_memory_allows(
-    jobs: int | None, memory: int, images_bytes: int, expected: int
+    jobs: int | None, memory: int, images_bytes: int, helpers: int, expected: int
 ) -> None:
-    assert trainings_at_once(jobs, cores=4, memory=memory, images_bytes=images_bytes) == expected
+    assert trainings_at_once(jobs, 4, memory, images_bytes, helpers) == expected
 
 
 @pytest.fixture(scope="module")
