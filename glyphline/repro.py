@@ -86,7 +86,8 @@ async def _repro(jobs: int | None, workers: int) -> None:
         print(f"{plural(len(networks), 'network')}, {at_once} at once: {names}", flush=True)
         free = asyncio.Semaphore(at_once)
         if failed := [name for name in await asyncio.gather(*(_train(stages, free) for stages in networks)) if name]:
-            raise GlyphlineError(f"{', '.join(failed)}: failed as said above; the other networks are done; {AGAIN}")
+            why = f"failed as said above (if nothing is, dvc repro {failed[0]} says why)"
+            raise GlyphlineError(f"{', '.join(failed)}: {why}; the other networks are done; {AGAIN}")
     await _dvc_repro()
     _sort_lock()
 

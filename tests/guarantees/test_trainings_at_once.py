@@ -43,7 +43,7 @@ def untrained(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clon
     shutil.copytree(finished.root / ".dvc/cache", clone.root / ".dvc/cache")
     for run in (clone.root / ".dvc/cache/runs").glob("*/*/*"):
         if not re.search(r"^cmd: python -m stages\.(check|download|preprocess|tune)$", run.read_text("utf-8"), re.M):
-            run.unlink()
+            shutil.rmtree(run.parent)
     assert "Running stage" not in clone.dvc("repro", "preprocess", "tune").stdout
     return clone
 
@@ -73,7 +73,8 @@ def test_one_that_fails_is_named_and_the_others_are_finished(untrained: Clone, t
     assert result.returncode == 1
     assert "train@mlp: params.yaml: variants.mlp.learning_rate: training failed" in result.stdout
     assert result.stdout.endswith(
-        "glyphline: train@mlp: failed as said above; the other networks are done; run it again to go on\n"
+        "glyphline: train@mlp: failed as said above (if nothing is, dvc repro train@mlp says why); "
+        "the other networks are done; run it again to go on\n"
     )
     assert {path.name for path in (clone.root / "models").glob("*.keras")} == {
         "auto.keras",
