@@ -60,7 +60,7 @@ def repro(jobs: int | None) -> list[str]:
     return sorted(entry[3:] for entry in status.split("\0") if entry)
 
 
-def trainings_at_once(jobs: int | None, cores: int, memory: int, images_bytes: int, helpers: int = 0) -> int:
+def trainings_at_once(jobs: int | None, cores: int, memory: int, images_bytes: int, helpers: int) -> int:
     """How many networks to train or search at once: so many as asked for, or one a core, as far as memory allows.
 
     memory: bytes. helpers: the workers of all searches but the first of each.
