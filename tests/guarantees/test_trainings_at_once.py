@@ -33,78 +33,54 @@ def test_no_more_run_at_once_than_memory_allows(
     assert trainings_at_once(jobs, 4, memory, images_bytes, helpers) == expected
 
 
-@pytest.fixture(scope="module")
-def untrained(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The commit that the finished repository was run from, with its data and its search, and nothing trained."""
-    clone = Clone(tmp_path_factory.mktemp("untrained"))
-    clone.git("clone", "--quiet", str(finished.root), ".")
-    clone.git("reset", "--quiet", "--hard", "HEAD~1")
-    # DVC's run cache has the data and the searches.
-    shutil.copytree(finished.root / ".dvc/cache", clone.root / ".dvc/cache")
-    for run in (clone.root / ".dvc/cache/runs").glob("*/*/*"):
-        if not re.search(r"^cmd: python -m stages\.(check|download|preprocess|tune)$", run.read_text("utf-8"), re.M):
-            shutil.rmtree(run.parent)
-    assert "Running stage" not in clone.dvc("repro", "preprocess", "tune").stdout
-    return clone
-
-
 @pytest.mark.long
-def test_the_bytes_are_those_of_dvc_repro_also_in_a_worktree_of_other_letters_for_one_user(
-    finished: Clone, tmp_path: Path
-) -> None:
+def test_whatever_ended_it_the_next_run_goes_on_to_the_bytes_of_dvc_repro(finished: Clone, tmp_path: Path) -> None:
+    """In a worktree of other letters, whose files are for one user alone, who has no home."""
     folder = tmp_path / "Bilder für Анна ☃"
     finished.copy(tmp_path / "clone").git("worktree", "add", "--quiet", str(folder), "HEAD~1")
     clone = Clone(folder)
-    said = clone.run("sh", "-c", "umask 077; unset HOME; exec glyphline repro --jobs 3").stdout
-    assert "4 networks, 3 at once: tune@" in said
-    assert re.search(r"^train@mlp: epoch 1/1: ", said, re.MULTILINE)
-    assert re.search(r"^tune@tuned: trial 0: .*; 1 of 2 done", said, re.MULTILINE)
-    assert re.search(r"^train@convnet: [0-9.]+ s$", said, re.MULTILINE)
-    assert differing(finished, clone) == []
-    assert stat.S_IMODE((folder / "report/index.html").stat().st_mode) == 0o600
-
-
-@pytest.mark.long
-def test_one_that_fails_is_named_and_the_others_are_finished(untrained: Clone, tmp_path: Path) -> None:
-    clone = untrained.copy(tmp_path / "clone")
+    command = ("sh", "-c", "umask 077; unset HOME; exec glyphline repro --jobs 3")
     params = clone.read("params.yaml")
-    (clone.root / "params.yaml").write_text(params.replace("learning_rate: 0.001", "learning_rate: 1.0e+38", 1))
-    result = clone.run("glyphline", "repro", check=False)
-    assert result.returncode == 1
-    assert "train@mlp: params.yaml: variants.mlp.learning_rate: training failed" in result.stdout
-    assert result.stdout.endswith(
-        "glyphline: train@mlp: failed as said above (if nothing is, dvc repro train@mlp says why); "
-        "the other networks are done; run it again to go on\n"
-    )
-    assert {path.name for path in (clone.root / "models").glob("*.keras")} == {
-        "auto.keras",
-        "convnet.keras",
-        "tuned.keras",
-    }
-    (clone.root / "params.yaml").write_text(params)
-    assert "1 network, 1 at once: train@mlp" in clone.run("glyphline", "repro").stdout
+    (folder / "params.yaml").write_text(params.replace("learning_rate: 0.001", "learning_rate: 1.0e+38", 1))
 
-
-@pytest.mark.long
-def test_a_signal_ends_all_that_was_started_and_the_next_run_goes_on(
-    finished: Clone, untrained: Clone, tmp_path: Path
-) -> None:
-    clone = untrained.copy(tmp_path / "clone")
+    said = ""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        process = clone.start("glyphline", "repro", "--jobs", "2")
+        process = clone.start(*command)
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("train@"):
+            said += line
+            if line.startswith("train@convnet: epoch"):
                 break
         process.send_signal(number)
-        said, _ = process.communicate()
+        said += process.communicate()[0]
         if number != signal.SIGKILL:  # that is for nobody to tell, and what it started goes on to its end
             assert process.returncode == 1
             assert said.endswith("glyphline: interrupted; run it again to go on\n")
-        assert "Traceback" not in said
         wait_until(lambda: not at_work(clone), "nothing is left at work")
-    clone.run("glyphline", "repro")
+
+    failed = clone.run(*command, check=False)
+    assert failed.returncode == 1
+    assert "train@mlp: params.yaml: variants.mlp.learning_rate: training failed" in failed.stdout
+    assert failed.stdout.endswith(
+        "glyphline: train@mlp: failed as said above (if nothing is, dvc repro train@mlp says why); "
+        "the other networks are done; run it again to go on\n"
+    )
+    assert {path.stem for path in (folder / "models").glob("*.keras")} == {"auto", "convnet", "tuned"}
+
+    (folder / "params.yaml").write_text(params)
+    last = clone.run(*command).stdout
+    assert "1 network, 1 at once: train@mlp" in last
+    said += failed.stdout + last
+    assert "Traceback" not in said
+    for words in (
+        "4 networks, 3 at once: tune@",
+        "train@mlp: epoch 1/1: ",
+        r"tune@tuned: trial 0: .*; 1 of 2 done",
+        r"train@convnet: [0-9.]+ s$",
+    ):
+        assert re.search(f"^{words}", said, re.MULTILINE), words
     assert differing(finished, clone) == []
+    assert stat.S_IMODE((folder / "report/index.html").stat().st_mode) == 0o600
 
 
 @pytest.mark.long

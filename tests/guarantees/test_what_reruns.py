@@ -85,24 +85,14 @@ def test_a_changed_record_concerns_download_alone_and_only_where_it_is_the_chose
     assert readers == {PARAMS["dataset"]: {"download"}, "another": set()}
 
 
-# One of each kind. Where the trials run changes nothing: tests/pipeline/test_repro.py.
-CHANGES = (
-    "preprocess.validation_fraction=0.2",
-    "searches.tuned.fixed.batch_size=32",
-    "variants.convnet.augmentation.shift=1.0",
-)
-
-
 @pytest.mark.long
-@pytest.mark.parametrize("change", CHANGES)
-def test_dvc_reruns_just_that_and_goes_back_without_training(clone: Clone, finished: Clone, change: str) -> None:
-    key = change.partition("=")[0]
-    due = expected(key, list(declarations(clone.root)))
-    ran = named(set(RUNNING.findall(clone.dvc("exp", "run", "-S", change).stdout)))
-    # A search may come to the same winner, and then nothing has to follow from it.
-    winner_kept = key.startswith("searches.") and not clone.git("diff", "--stat", "metrics/search/tuned/winner.json")
-    assert ({"tune@tuned"} if winner_kept else due) <= ran <= due
-    assert clone.git("diff", "--numstat", "params.yaml").split()[:2] == ["1", "1"], "a line of params.yaml is another"
+def test_dvc_reruns_just_that_and_goes_back_without_training(clone: Clone, finished: Clone) -> None:
+    """Another split, after which all is due; of other variants and searches: tests/pipeline/test_repro.py."""
+    fewer = [f"~{key}" for key in ("variants.convnet", "searches.auto")]  # one of each is enough here
+    said = clone.dvc("exp", "run", "-S", "preprocess.validation_fraction=0.2", "-S", fewer[0], "-S", fewer[1]).stdout
+    assert named(set(RUNNING.findall(said))) == expected(
+        "preprocess.validation_fraction", list(declarations(clone.root))
+    )
     (clone.root / "params.yaml").write_text(finished.read("params.yaml"), encoding="utf-8")
     assert "Running stage 'train" not in clone.dvc("repro").stdout
     assert clone.git("status", "--porcelain") == ""
