@@ -109,5 +109,6 @@ pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chrom
 	python -m tests.serve.picture docs/pictures/serve.png
 
 clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/* models/* plots report exports dvc_plots runs .dvc/cache .dvc/tmp
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis plots report exports dvc_plots runs .dvc/cache .dvc/tmp
+	git clean -fdqX data models
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

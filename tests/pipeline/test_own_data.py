@@ -55,9 +55,8 @@ def test_the_page_works_to_the_letter_also_in_another_clone_in_its_queue_and_in_
     other.dvc("pull", "datasets/runes.npz.dvc")
     assert "1,456 training and 341 test images" in other.run("python", "-m", "stages.download").stdout
 
-    for clone in (own, other):
-        clone.git("config", "user.name", "Test")
-        clone.git("config", "user.email", "test@example.org")
+    other.git("config", "user.name", "Test")
+    other.git("config", "user.email", "test@example.org")
     params = other.root / "params.yaml"
     params.write_text(params.read_text(encoding="utf-8").replace("dataset: runes", "dataset: mnist-5k"), "utf-8")
     other.commit("Digits")
