@@ -33,7 +33,19 @@ class GitHub:
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
-                github.answer(self)
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                url = urlsplit(self.path)
+                headers = {"Content-Type": "application/json"}
+                if self.command == "GET":
+                    status, content = github.read(url.path, parse_qs(url.query), headers)
+                else:
+                    status, content = github.write(self.command, url.path, json.loads(sent)["body"])
+                data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in (headers | {"Content-Length": str(len(data))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(data)
 
             do_GET = do_POST = do_PATCH = answer  # noqa: N815 - http.server's names
 
@@ -46,65 +58,40 @@ class GitHub:
     @property
     def environment(self) -> dict[str, str]:
         """What makes gh ask this server: github.localhost is the host that gh itself is tested with, by plain HTTP."""
-        return {
-            "GH_HOST": "github.localhost",
-            "HTTP_PROXY": f"http://127.0.0.1:{self.server.server_address[1]}",
-            "NO_PROXY": "",
-            "no_proxy": "",
-        }
+        proxy = f"http://127.0.0.1:{self.server.server_address[1]}"
+        return {"GH_HOST": "github.localhost", "HTTP_PROXY": proxy, "NO_PROXY": "", "no_proxy": ""}
 
     def post(self, login: str, body: str) -> dict[str, Any]:
         comment = {"id": 1000 + len(self.comments), "user": {"login": login}, "body": body, "html_url": "https://x/1"}
         self.comments.append(comment)
         return comment
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        url = urlsplit(request.path)
-        headers: dict[str, str] = {}
-        if request.command == "GET":
-            if url.path == f"{REPOSITORY}/actions/artifacts/1/zip":
-                self.send_artifact(request)
-                return
-            status, content, headers = self.read(url.path, parse_qs(url.query))
-        else:
-            sent = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
-            status, content = self.write(request.command, url.path, sent["body"])
-        data = json.dumps(content).encode()
-        request.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
-            request.send_header(name, value)
-        request.end_headers()
-        request.wfile.write(data)
+    def read(self, path: str, query: dict[str, list[str]], headers: dict[str, str]) -> tuple[int, Any]:
+        """The status, and what is sent: bytes, or values to send as JSON. A link to the next page goes to `headers`."""
+        packed = f"{REPOSITORY}/actions/artifacts/1/zip"
+        if path == f"{REPOSITORY}/issues/12/comments":
+            size, page = int(query["per_page"][0]), int(query.get("page", ["1"])[0])
+            if page * size < len(self.comments):
+                headers["Link"] = f'<http://api.github.localhost{path}?per_page={size}&page={page + 1}>; rel="next"'
+            return 200, self.comments[(page - 1) * size : page * size]
+        if path == packed:
+            return 200, self.packed()
+        url = f"http://api.github.localhost{packed}"
+        listed = {"id": 1, "name": "review", "size_in_bytes": 1, "archive_download_url": url, "expired": False}
+        content = {
+            "/user": {"login": self.user},
+            f"{REPOSITORY}/pulls/12": {"number": 12, "head": {"sha": self.head}},
+            f"{REPOSITORY}/actions/runs/{RUN}/artifacts": {"total_count": 1, "artifacts": [listed]},
+        }
+        return (200, content[path]) if path in content else (404, {"message": f"Not Found: {path}"})
 
-    def read(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any, dict[str, str]]:
-        if path == "/user":
-            return 200, {"login": self.user}, {}
-        if path == f"{REPOSITORY}/pulls/12":
-            return 200, {"number": 12, "head": {"sha": self.head}}, {}
-        if path == f"{REPOSITORY}/actions/runs/{RUN}/artifacts":
-            return 200, {"total_count": 1, "artifacts": [self.listed]}, {}
-        if path != f"{REPOSITORY}/issues/12/comments":
-            return 404, {"message": f"Not Found: {path}"}, {}
-        size, page = int(query["per_page"][0]), int(query.get("page", ["1"])[0])
-        following = f'<http://api.github.localhost{path}?per_page={size}&page={page + 1}>; rel="next"'
-        more = page * size < len(self.comments)
-        return 200, self.comments[(page - 1) * size : page * size], {"Link": following} if more else {}
-
-    @property
-    def listed(self) -> dict[str, Any]:
-        """The artifact as GitHub lists it."""
-        url = f"http://api.github.localhost{REPOSITORY}/actions/artifacts/1/zip"
-        return {"id": 1, "name": "review", "size_in_bytes": 1, "archive_download_url": url, "expired": False}
-
-    def send_artifact(self, request: BaseHTTPRequestHandler) -> None:
+    def packed(self) -> bytes:
+        """The artifact as a zip file."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             for path in self.artifact.iterdir() if self.artifact else ():
                 archive.write(path, path.name)
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(packed.getvalue())))
-        request.end_headers()
-        request.wfile.write(packed.getvalue())
+        return packed.getvalue()
 
     def write(self, method: str, path: str, body: str) -> tuple[int, Any]:
         if not self.may_write:

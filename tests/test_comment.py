@@ -79,14 +79,9 @@ def test_a_page_that_is_too_long_begins_with_where_the_whole_is(tmp_path: Path, 
     artifact.mkdir()
     (artifact / "number").write_text("12\n")
     (artifact / "page.md").write_text("か" * LONGEST, encoding="utf-8")
-    run = {
-        "RUN": str(RUN),
-        "COMMIT": HEAD,
-        "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_REPOSITORY": "owner/glyphs",
-    }
+    here = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "owner/glyphs"}
     with serving(artifact) as github:
-        result = comment(github, page, "", **run)
+        result = comment(github, page, "", RUN=str(RUN), COMMIT=HEAD, **here)
         assert result.returncode == 0, result.stderr
         (posted,) = github.comments
     assert "https://github.com/owner/glyphs/actions/runs/7" in posted["body"].splitlines()[1]

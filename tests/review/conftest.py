@@ -21,7 +21,8 @@ from tests.pipeline.conftest import Clone
 Flags = NDArray[np.bool_]
 
 LABELS = np.arange(1000, dtype=np.int64) % 10
-DIGITS = [str(digit) for digit in range(10)]
+DIGITS = [*"0123456789"]
+PARAMS: dict[str, Any] = {"seed": 1, "dataset": "mnist-5k", "limit": None, "preprocess": {"validation_fraction": 0.1}}
 PIPELINE = """\
 stages:
   evaluate:
@@ -44,23 +45,16 @@ def wrong(*positions: int | range) -> Flags:
     return flags
 
 
-def predictions(right: Flags, labels: NDArray[np.int64] = LABELS) -> NDArray[np.int64]:
+def predictions(right: Flags) -> NDArray[np.int64]:
     """The class after the true one where a flag says wrong."""
-    return np.where(right, labels, (labels + 1) % 10)
+    return np.where(right, LABELS, (LABELS + 1) % 10)
 
 
 @dataclass(frozen=True)
 class Scratch(Clone):
     """A git repository with made-up results, and nothing else of Glyphline's."""
 
-    params: dict[str, Any] = field(
-        default_factory=lambda: {
-            "seed": 1,
-            "dataset": "mnist-5k",
-            "limit": None,
-            "preprocess": {"validation_fraction": 0.1},
-        }
-    )
+    params: dict[str, Any] = field(default_factory=lambda: dict(PARAMS))
 
     def write(self, path: Path | str, content: str) -> None:
         """Write a text file."""
@@ -72,28 +66,20 @@ class Scratch(Clone):
         self.params.update(changes)
         self.write(paths.PARAMS, json.dumps(self.params))
 
-    def write_results(
-        self,
-        right: Mapping[str, Flags],
-        *,
-        labels: NDArray[np.int64] = LABELS,
-        seeds: Mapping[str, Mapping[str, Any]] | None = None,
-        parameters: int = 1000,
-    ) -> None:
+    def write_results(self, right: Mapping[str, Flags], seeds: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Write params.yaml and metrics/ as the pipeline would if each variant were right where its flags say."""
         self.write_params(variants={variant: {"dense": [8], "epochs": 1} for variant in right})
-        metrics, recalls = {}, []
+        metrics, recalls, labels = {}, [], LABELS.astype(np.uint8)
         for variant, flags in right.items():
-            predicted = predictions(flags, labels)
+            predicted = predictions(flags)
             probabilities = np.eye(10, dtype=np.float32)[predicted]
-            metrics[variant] = scoring.score(labels.astype(np.uint8), probabilities)
+            metrics[variant] = scoring.score(labels, probabilities)
             if seeds and variant in seeds:
                 metrics[variant]["seeds"] = dict(seeds[variant])
             table = pd.DataFrame({"image": np.arange(len(labels)), "label": labels, "predicted": predicted})
             self.write(paths.predictions(variant), table.to_csv(index=False))
-            recalls.append(scoring.per_class(labels.astype(np.uint8), probabilities, DIGITS).assign(variant=variant))
-            cost = {"parameters": parameters, "multiply_adds": 10 * parameters}
-            self.write(paths.train_metrics(variant), json.dumps(cost))
+            recalls.append(scoring.per_class(labels, probabilities, DIGITS).assign(variant=variant))
+            self.write(paths.train_metrics(variant), json.dumps({"parameters": 1000, "multiply_adds": 10_000}))
         self.write(paths.TEST_METRICS, json.dumps(metrics))
         self.write(paths.PER_CLASS, pd.concat(recalls).to_csv(index=False))
 
@@ -117,10 +103,8 @@ class Scratch(Clone):
             table = pd.read_csv(self.root / paths.predictions(variant))
             folder = self.root / paths.EVALUATION / variant
             folder.mkdir(parents=True, exist_ok=True)
-            sure = np.float32(0.8)
-            probabilities = np.full((len(table), 10), (1 - sure) / 9, np.float32)
-            probabilities[np.arange(len(table)), table["predicted"]] = sure
-            np.save(folder / "probabilities.npy", probabilities)
+            sure = np.eye(10, dtype=bool)[table["predicted"]]
+            np.save(folder / "probabilities.npy", np.where(sure, 0.8, 0.2 / 9).astype(np.float32))
         (self.root / paths.RAW).mkdir(parents=True, exist_ok=True)
         shown = np.zeros((len(table), 28, 28), np.uint8) if images is None else images
         np.savez(self.root / paths.RAW_TEST, images=shown, labels=table["label"].to_numpy(np.uint8))

@@ -56,21 +56,22 @@ def test_rows_come_in_the_order_of_what_varied_numbers_by_size(
     assert values is None or list(table[swept]) == values
 
 
-def test_experiments_that_differ_elsewhere_appear_once() -> None:
-    table = experiments.collect(listing(*GRID[1]["experiments"], experiment("again", 0.95, optimizer="adam")), "mlp")
-    assert len(table) == 4
+UNREADABLE = experiment("new", 0.5)
+UNREADABLE["revs"][0] |= {"data": None, "error": {"msg": "YAML file structure is corrupted", "type": ""}}
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "failed"])
-def test_an_experiment_that_has_not_finished_is_left_out_with_the_metrics_that_it_began_with(state: str) -> None:
-    table = experiments.collect(listing(*GRID[1]["experiments"], experiment("new", 0.5, state=state, epochs=9)), "mlp")
+@pytest.mark.parametrize(
+    "new",
+    [
+        experiment("again", 0.95, optimizer="adam"),
+        *(experiment("new", 0.5, state=state, epochs=9) for state in ("queued", "running", "failed")),
+        UNREADABLE,
+    ],
+    ids=["differs elsewhere", "queued", "running", "failed", "unreadable"],
+)
+def test_what_tells_nothing_new_has_not_finished_or_cannot_be_read_is_left_out(new: dict[str, Any]) -> None:
+    table = experiments.collect(listing(*GRID[1]["experiments"], new), "mlp")
     assert sorted(table[experiments.EXPERIMENT]) == ["a", "b", "c", "d"]
-
-
-def test_an_experiment_whose_files_dvc_cannot_read_is_left_out() -> None:
-    unreadable = experiment("new", 0.5)
-    unreadable["revs"][0] |= {"data": None, "error": {"msg": "YAML file structure is corrupted", "type": ""}}
-    assert len(experiments.collect(listing(*GRID[1]["experiments"], unreadable), "mlp")) == 4
 
 
 def test_an_experiment_without_a_name_goes_by_its_revision() -> None:

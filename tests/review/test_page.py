@@ -52,32 +52,28 @@ def test_the_first_line_is_the_verdict_of_the_whole() -> None:
     assert second == "Before: abc1234. After: def5678."
 
 
+ALL_RIGHT, SOME_WRONG = results({"a": wrong()}), results({"a": wrong(range(40))})
+OTHER_DATA = results({"a": wrong()}, params={"dataset": "kmnist"})
+UNTESTED = results({"a": wrong()}, labels=None, predictions={})
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "gate", "summary"),
+    ("before", "after", "summary"),
     [
-        ({"a": wrong(1)}, {"a": wrong(1)}, 0.5, "1 variant: no test result changed. The gate passes."),
-        ({"a": wrong(1)}, {"a": wrong(2)}, 0.5, "0 of 1 variant changed beyond noise. The gate passes."),
-        ({"a": wrong()}, {"b": wrong()}, None, "No variant is in both revisions. The gate sets no limits."),
+        (ALL_RIGHT, ALL_RIGHT, "1 variant: no test result changed."),
+        (results({"a": wrong(1)}), results({"a": wrong(2)}), "0 of 1 variant changed beyond noise."),
+        (ALL_RIGHT, results({"b": wrong()}), "No variant is in both revisions."),
+        (ALL_RIGHT, OTHER_DATA, "The results are not comparable: the data set changed from mnist-5k to kmnist."),
+        (UNTESTED, SOME_WRONG, "1 of 1 variant cannot be tested for want of predictions."),
     ],
 )
-def test_quiet_changes_are_called_so(before: Any, after: Any, gate: float | None, summary: str) -> None:
-    assert page(results(before), results(after), gate=Gate(accuracy_floor=gate)).summary == summary
-
-
-def test_another_data_set_is_said_first() -> None:
-    other = results({"a": wrong()}, params={"dataset": "kmnist"})
-    found = page(results({"a": wrong()}), other)
-    assert found.summary.startswith("The results are not comparable: the data set changed from mnist-5k to kmnist.")
-    assert row(body(found, "leading"), "`a`")[1:5] == ["not comparable", "100.00 %", "100.00 %", ""]
-
-
-def test_missing_predictions_are_said() -> None:
-    found = page(results({"a": wrong()}, labels=None, predictions={}), results({"a": wrong(range(40))}))
-    assert "1 of 1 variant cannot be tested for want of predictions." in found.summary
+def test_what_is_no_change_beyond_noise_is_called_what_it_is(before: Results, after: Results, summary: str) -> None:
+    assert page(before, after).summary == f"{summary} The gate passes."
+    assert page(before, after, gate=Gate()).summary == f"{summary} The gate sets no limits."
 
 
 def test_what_fails_the_gate_comes_before_the_tables() -> None:
-    found = page(results({"a": wrong()}), results({"a": wrong()}), failures=["a: low"], problems=["b: old", "c: odd"])
+    found = page(ALL_RIGHT, ALL_RIGHT, failures=["a: low"], problems=["b: old", "c: odd"])
     assert found.summary.endswith("The gate fails: 1 limit and 2 problems in the repository.")
     assert not found.passes
     assert [section.key for section in found.sections][:3] == ["failures", "problems", "leading"]
@@ -93,6 +89,8 @@ def test_a_row_holds_levels_difference_interval_p_value_flips_and_classes() -> N
     assert row(body(MOVED, "leading"), "`down`")[1] == "**▼ worse**"
     still = row(body(MOVED, "leading"), "`still`")[1:]
     assert still == ["unchanged", "99.90 %", "99.90 %", "0.00", "", "", "0", "0", ""]
+    other = row(body(page(ALL_RIGHT, OTHER_DATA), "leading"), "`a`")
+    assert other[1:5] == ["not comparable", "100.00 %", "100.00 %", ""]
 
 
 def test_where_nothing_moved_the_table_is_folded_away() -> None:
@@ -104,10 +102,8 @@ def test_where_nothing_moved_the_table_is_folded_away() -> None:
 
 def test_the_leading_metric_of_the_data_set_stands_first_and_else_accuracy() -> None:
     k49 = results({"a": wrong(1)}, params={"dataset": "k49"}, record=load_record("k49"))
-    for found, first, second in (
-        (page(k49, k49), "balanced accuracy", "accuracy"),
-        (MOVED, "accuracy", "balanced acc"),
-    ):
+    orders = ((page(k49, k49), "balanced accuracy", "accuracy"), (MOVED, "accuracy", "balanced acc"))
+    for found, first, second in orders:
         titles = " ".join(section.title for section in found.sections)
         assert titles.index(f"Test {first}") < titles.index(f"Test {second}")
 
@@ -155,12 +151,9 @@ def test_parameters_that_changed_alike_everywhere_stand_once() -> None:
 
 def test_lines_of_code_are_counted_by_whether_stages_use_them() -> None:
     after = results({"a": wrong()}, used_by={"glyphline/model": ["train"], "stages/train.py": ["train"]})
-    lines = [
-        Lines("glyphline/model/networks.py", 10, 2),
-        Lines("stages/train.py", 1, 0),
-        Lines("tests/test_a.py", 30, 0),
-    ]
-    (section,) = (each for each in page(results({"a": wrong()}), after, lines=lines).sections if each.key == "code")
+    files = {"glyphline/model/networks.py": (10, 2), "stages/train.py": (1, 0), "tests/test_a.py": (30, 0)}
+    lines = [Lines(file, *counts) for file, counts in files.items()]
+    (section,) = (each for each in page(ALL_RIGHT, after, lines=lines).sections if each.key == "code")
     used, others = section.title.split(", ")
     assert used == "Code: +11 \N{MINUS SIGN}2 lines in 2 files that stages use"
     assert others == "+30 \N{MINUS SIGN}0 lines in 1 file that none uses"
@@ -171,7 +164,7 @@ def test_lines_of_code_are_counted_by_whether_stages_use_them() -> None:
 
 def test_a_changed_file_that_decides_how_the_change_is_judged_opens_the_section_of_code() -> None:
     lines = [Lines("Makefile", 1, 1), Lines("tests/test_a.py", 30, 0)]
-    found = page(results({"a": wrong()}), results({"a": wrong()}), lines=lines)
+    found = page(ALL_RIGHT, ALL_RIGHT, lines=lines)
     (section,) = (each for each in found.sections if each.key == "code")
     assert row(section.body, "`Makefile`")[1:] == ["1", "1", "none, but it decides how this change is judged"]
     assert not section.folded

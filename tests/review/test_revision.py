@@ -40,11 +40,6 @@ def test_the_nearer_of_two_main_branches_counts(scratch: Scratch, tmp_path: Path
     assert chosen(scratch) == (newer, head)
 
 
-def test_a_commit_of_main_is_compared_with_the_one_before(scratch: Scratch) -> None:
-    first, second = scratch.commit("First"), scratch.commit("Second")
-    assert chosen(scratch) == (first, second)
-
-
 def test_a_pull_request_merged_for_a_try_is_compared_with_main(scratch: Scratch) -> None:
     scratch.commit("Begin")
     scratch.git("switch", "--quiet", "--create", "idea")
@@ -69,7 +64,9 @@ def test_uncommitted_work_is_compared_with_head(scratch: Scratch, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["README.md", "review.html", "runs/train.json"])
-def test_a_file_that_no_review_is_about_is_no_uncommitted_work(scratch: Scratch, path: str) -> None:
+def test_a_commit_of_main_is_compared_with_the_one_before_and_a_file_that_no_review_is_about_is_no_uncommitted_work(
+    scratch: Scratch, path: str
+) -> None:
     first, second = scratch.commit("First"), scratch.commit("Second")
     scratch.write(path, "")
     assert chosen(scratch) == (first, second)
