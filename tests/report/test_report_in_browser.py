@@ -1,4 +1,4 @@
-"""The report in a real browser: what only a browser can tell."""
+"""The report in a real browser: what only a browser can tell. Axe looks at it in test_try_in_browser.py."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.browser import DESKTOP, PHONE, opened
@@ -81,15 +80,6 @@ def test_without_script_the_page_is_whole_and_has_no_dead_button(open_page: Open
     assert names == ["winner", "tuned", "large_but_worse"]
     assert page.locator("button").count() == 0
     assert page.locator(".wide:not([tabindex])").count() == 0
-
-
-@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
-def test_axe_finds_nothing_inaccessible(open_page: Open, viewport: dict[str, int], scheme: str) -> None:
-    page = open_page(viewport, color_scheme=scheme)
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    rules = {each["id"] for each in results.response["passes"]}
-    assert {"color-contrast", "heading-order", "image-alt", "landmark-one-main", "page-has-heading-one"} <= rules
 
 
 def test_no_window_has_to_be_scrolled_sideways(open_page: Open) -> None:
