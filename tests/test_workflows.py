@@ -183,12 +183,6 @@ def merge_request(clone: Clone) -> None:
     clone.git("merge", "--quiet", "--no-ff", "--message", "Merge", "change")
 
 
-@pytest.fixture
-def change(tmp_path: Path) -> Clone:
-    """A workspace in which nothing has changed yet."""
-    return workspace(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Runner, str | None]:
     """A workspace with one more line in README.md, its review, and the step that failed."""
@@ -211,7 +205,8 @@ def test_a_pull_request_is_reviewed_in_the_summary_and_judged_by_the_gate(
 
 
 @pytest.mark.long
-def test_a_metric_edited_by_hand_fails_the_gate_though_the_change_would_let_itself_pass(change: Clone) -> None:
+def test_a_metric_edited_by_hand_fails_the_gate_though_the_change_would_let_itself_pass(tmp_path: Path) -> None:
+    change = workspace(tmp_path)
     replace(change.root / "metrics/test.json", '"accuracy": 0.9', '"accuracy": 0.8')
     makefile = change.root / "Makefile"
     makefile.write_text(re.sub(r"\n(gate|review): setup.*\n\t.*", r"\n\1:\n\ttrue", makefile.read_text()))
@@ -251,7 +246,8 @@ def test_the_page_is_posted_from_the_run_that_made_it(reviewed: tuple[Clone, Run
 
 
 @pytest.mark.long
-def test_a_review_that_cannot_be_made_fails_and_says_so(change: Clone) -> None:
+def test_a_review_that_cannot_be_made_fails_and_says_so(tmp_path: Path) -> None:
+    change = workspace(tmp_path)
     (change.root / "metrics/test.json").unlink()
     merge_request(change)
     runner = Runner(change.root.parent)

@@ -1,4 +1,5 @@
-"""The report in a real browser: what only a browser can tell. Axe looks at it in test_try_in_browser.py."""
+"""The report in a real browser: what only a browser can tell. More, for whoever cannot see it or has a
+small window, is in test_try_in_browser.py."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -80,14 +81,6 @@ def test_without_script_the_page_is_whole_and_has_no_dead_button(open_page: Open
     assert names == ["winner", "tuned", "large_but_worse"]
     assert page.locator("button").count() == 0
     assert page.locator(".wide:not([tabindex])").count() == 0
-
-
-def test_no_window_has_to_be_scrolled_sideways(open_page: Open) -> None:
-    page = open_page(DESKTOP)
-    for width in (320, 390, 820, 1440):
-        page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.wait_for_function("!document.querySelector('.wide[tabindex]')")  # each table fits
 
 
 def test_on_a_phone_a_picture_opens_at_its_own_size_and_closes(open_page: Open) -> None:

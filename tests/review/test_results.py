@@ -64,6 +64,10 @@ def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch)
     assert results.class_name(7) == "7"
 
 
+# Over seeds, each without a number that it needs.
+SPREADS = ("5", "{}", '{"n": 1, "accuracy_mean": 0.9, "accuracy_sd": 0}', '{"n": 3, "accuracy_mean": 0.9}')
+
+
 @pytest.mark.parametrize(
     ("path", "content", "words"),
     [
@@ -85,8 +89,8 @@ def test_a_revision_of_another_schema_is_read_with_what_it_has(scratch: Scratch)
         ("params.yaml", "seed: [", "line 1 is not YAML"),
         ("params.yaml", "- 1", "expected keys and values"),
         *(
-            ("metrics/test.json", f'{{"mlp": {{"seeds": {seeds}}}}}', "mlp.seeds: expected n > 1")
-            for seeds in ("5", "{}", '{"n": 1}', '{"n": 3, "accuracy_mean": 0.9}')
+            ("metrics/test.json", f'{{"mlp": {{"seeds": {spread}}}}}', "mlp.seeds: expected n > 1")
+            for spread in SPREADS
         ),
     ],
 )
