@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand, published formulas, and scikit-learn."""
+"""Metrics against values worked out by hand, published formulas, and SciPy."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, log_loss
 
 from glyphline.evaluation import metrics, scoring
 
@@ -58,17 +57,6 @@ def test_a_metric_is_a_fraction_within_its_interval_and_its_test_agrees_with_it(
     paired = metric.compare(labels, before.argmax(axis=1), after.argmax(axis=1))
     assert paired.difference == pytest.approx(other - value)
     assert 0 < paired.p_value <= 1
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_scores_agree_with_scikit_learn(seed: int) -> None:
-    labels, probabilities = random_case(seed)
-    metrics = scoring.score(labels, probabilities)
-    predicted = probabilities.argmax(axis=1)
-    assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-6)
-    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1.0)
-    clipped /= clipped.sum(axis=1, keepdims=True)
-    assert metrics["loss"] == pytest.approx(log_loss(labels, clipped, labels=range(10)), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +116,6 @@ def test_calibration_is_being_right_as_often_as_said(sureness: list[float], labe
     assert scoring.calibration_error(np.array(labels, np.uint8), probabilities) == pytest.approx(error, abs=1e-6)
 
 
-def test_loss_of_knowing_nothing_is_the_logarithm_of_the_number_of_classes() -> None:
-    labels = np.arange(49, dtype=np.uint8)
-    assert scoring.cross_entropy(labels, np.full((49, 49), 1 / 49, np.float32)) == pytest.approx(math.log(49), abs=1e-6)
-
-
 def test_all_right_and_all_wrong_are_the_ends_of_the_scale() -> None:
     labels, probabilities = perfect()
     best = scoring.score(labels, probabilities)
@@ -150,25 +133,19 @@ def test_confusion_has_a_row_for_each_true_class_and_a_column_for_each_predicted
     assert list(table.index) == list(table.columns) == NAMES
     assert table.index.name == "true"
     assert table.to_numpy().tolist() == [[1, 1, 0], [0, 2, 1], [0, 0, 1]]
-    assert table.loc["ka", "ki"] == 1, "one ka was taken for a ki"
-    assert table.loc["ki", "ka"] == 0
 
 
 def test_each_class_has_its_recall_precision_and_number() -> None:
     table = scoring.per_class(LABELS, PROBABILITIES, NAMES)
-    assert list(table.columns) == ["class", "recall", "precision", "n"]
-    assert table["class"].tolist() == NAMES
-    assert table["recall"].tolist() == [0.5, 0.666667, 1.0]
-    assert table["precision"].tolist() == [1.0, 0.666667, 0.5]
-    assert table["n"].tolist() == [2, 3, 1]
+    rows = {"class": NAMES, "recall": [0.5, 0.666667, 1.0], "precision": [1.0, 0.666667, 0.5], "n": [2, 3, 1]}
+    assert table.to_dict("list") == rows
 
 
 def test_a_class_that_was_never_predicted_or_never_occurs_has_zeros_and_its_place() -> None:
     labels, probabilities = np.array([0, 1], np.uint8), np.array([[0.1, 0.9, 0.0]] * 2, np.float32)
     table = scoring.per_class(labels, probabilities, NAMES)
-    assert table["recall"].tolist() == [0.0, 1.0, 0.0]
-    assert table["precision"].tolist() == [0.0, 0.5, 0.0]
-    assert table["n"].tolist() == [1, 1, 0]
+    rows = {"class": NAMES, "recall": [0.0, 1.0, 0.0], "precision": [0.0, 0.5, 0.0], "n": [1, 1, 0]}
+    assert table.to_dict("list") == rows
     assert scoring.confusion_table(labels, probabilities, NAMES).to_numpy().tolist() == [[0, 1, 0]] * 2 + [[0, 0, 0]]
 
 
