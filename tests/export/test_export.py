@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from glyphline.cli import main
 from glyphline.config import load_params
+from glyphline.data.splits import normalise
 from glyphline.errors import GlyphlineError
 from glyphline.evaluation import scoring
 from glyphline.export import plain
@@ -33,21 +34,13 @@ from tests.predict.test_pictures import drawn
 if TYPE_CHECKING:
     import keras
 
-VARIANTS: dict[str, Any] = {
-    "bent": {
-        "space_to_depth": 2,
-        "filters": [6, 8],
-        "pooling": [1],
-        "batch_normalization": True,
-        "dense": [12],
-        "dense_dropout": 0.2,
-        "activation": "silu",
-        "precision": "bfloat16",
-        "batch_size": 32,
-        "epochs": 2,
-    },
-    "flat": {"dense": [32], "batch_size": 32, "epochs": 3},
-}
+# What a network may have, and of what it is trained with all that its file tells Keras.
+BENT: dict[str, Any] = {"space_to_depth": 2, "filters": [6, 8], "pooling": [2], "batch_normalization": True}
+BENT |= {"padding": "same", "dense": [12], "dense_dropout": 0.2, "activation": "silu", "precision": "bfloat16"}
+BENT |= {"optimizer": "adamw", "schedule": "cosine", "warmup": 0.2, "weight_decay": 0.1, "label_smoothing": 0.1}
+BENT |= {"augmentation": {"shift": 2.0, "flip": True, "erase": 0.5}, "batch_size": 32, "epochs": 2}
+VARIANTS = {"bent": BENT, "flat": {"dense": [32], "batch_size": 32, "epochs": 3}}
+FLAT = "models/flat.keras"
 ALL = load_params(REPOSITORY / "params.yaml").variants | {
     name: Variant(filters=[4], batch_normalization=True, dense=[6], activation=name, epochs=1)  # type: ignore[arg-type]
     for name in choices("activation")
@@ -179,7 +172,7 @@ def test_a_folder_holds_the_network_what_it_needs_and_its_card(run: Path, digits
 
 def test_litert_and_int8_have_folders_of_their_own_and_their_verdict(run: Path, capsys: Capture) -> None:
     for options in (["--format", "litert"], ["--int8"], ["--format", "litert", "--int8"]):
-        assert main(["export", "models/flat.keras", *options]) == 0
+        assert main(["export", FLAT, *options]) == 0
     out, _ = capsys.readouterr()
     assert (
         len(re.findall(r"^int8 beside float32, on 200 validation images: accuracy .* (noise|unchanged)\.$", out, re.M))
@@ -187,14 +180,27 @@ def test_litert_and_int8_have_folders_of_their_own_and_their_verdict(run: Path, 
     )
     assert sorted(path.name for path in Path("exports").iterdir()) == ["flat-int8", "flat-litert", "flat-litert-int8"]
     assert "int8 beside float32" in Path("exports/flat-int8/README.md").read_text(encoding="utf-8")
-    assert exported.of_model(Path("models/flat.keras")) is None
+    assert exported.of_model(Path(FLAT)) is None
     assert main(["predict", "7.png", "--model", "exports/flat-litert"]) == 1
+
+
+def test_keras_alone_loads_a_network_whatever_layers_it_has_and_goes_on_training(
+    judged: Path, digits: Labelled
+) -> None:
+    import keras
+
+    inference.check_model(judged / "models/bent.keras")  # nothing in it is of Glyphline
+    network = keras.saving.load_model(judged / "models/bent.keras")
+    assert int(network.optimizer.iterations) == 2 * 19
+    images, labels = digits[0][:160], digits[1][:160]
+    network.fit(normalise(images), np.eye(10, dtype=np.float32)[labels], epochs=1, verbose=0)
+    assert int(network.optimizer.iterations) == 2 * 19 + 5
 
 
 @pytest.fixture
 def one_loud_unit(run: Path) -> None:
     """In a hidden layer one unit of huge outputs that nothing listens to: float32 stays the same, int8 hears but it."""
-    model = Path("models/flat.keras")
+    model = Path(FLAT)
     network = inference.load(model, (28, 28, 1))
     kernel, bias, next_kernel, next_bias = network.get_weights()
     kernel[:, 0], next_kernel[0] = 30, 0
@@ -206,9 +212,9 @@ def one_loud_unit(run: Path) -> None:
 @pytest.mark.usefixtures("one_loud_unit")
 @pytest.mark.parametrize("to", ["onnx", "litert"])
 def test_int8_that_is_worse_is_refused_unless_it_is_accepted(to: str, capsys: Capture) -> None:
-    assert main(["export", "models/flat.keras", "--format", to]) == 0
+    assert main(["export", FLAT, "--format", to]) == 0
     capsys.readouterr()
-    command = ["export", "models/flat.keras", "--format", to, "--int8", "--output", "small"]
+    command = ["export", FLAT, "--format", to, "--int8", "--output", "small"]
     assert main(command) == 1
     assert re.fullmatch(r"glyphline: small: not written, as int8 is worse: .* --accept\n", capsys.readouterr().err)
     assert not list(Path().glob("*small*"))
@@ -222,12 +228,8 @@ def not_judged() -> None:
     Path("metrics/test.json").write_text(json.dumps(tests), encoding="utf-8")
 
 
-def of_other_classes() -> None:
-    save(networks.build(Variant(dense=[4], epochs=1), (28, 28, 1), 7, steps=1), Path("models/flat.keras"))
-
-
-def trained_again() -> None:
-    save(networks.build(Variant(dense=[4], epochs=1), (28, 28, 1), 10, steps=1), Path("models/flat.keras"))
+def another_network(classes: int) -> None:
+    save(networks.build(Variant(dense=[4], epochs=1), (28, 28, 1), classes, steps=1), Path(FLAT))
 
 
 def asked_for_otherwise() -> None:
@@ -240,37 +242,26 @@ def something_in_the_way() -> None:
     Path("exports/flat/letter.txt").write_text("mine", encoding="utf-8")
 
 
-REFUSED: dict[str, tuple[Callable[[], object], list[str], str]] = {
-    "missing": (lambda: None, ["models/none.keras"], "models/none.keras: there is no such model; train one with"),
-    "no network": (lambda: Path("models/flat.keras").write_text("x"), ["models/flat.keras"], "not a .keras file"),
+# What is done before, what is exported, and what is said.
+REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
+    "missing": (lambda: None, "models/none.keras", "models/none.keras: there is no such model; train one with"),
+    "no network": (lambda: Path(FLAT).write_text("x"), FLAT, "not a .keras file"),
     "no variant": (
-        lambda: shutil.copy("models/flat.keras", "models/copy.keras"),
-        ["models/copy.keras"],
+        lambda: shutil.copy(FLAT, "models/copy.keras"),
+        "models/copy.keras",
         "params.yaml has no variant copy, so that there is no result to tell of it; export one of: models/bent.keras, ",
     ),
-    "not judged": (not_judged, ["models/flat.keras"], "flat is not judged in it; run: dvc repro evaluate"),
-    "other classes": (of_other_classes, ["models/flat.keras"], "this network knows 7 classes, and MNIST"),
-    "trained again": (
-        trained_again,
-        ["models/flat.keras"],
-        "of another network than models/flat.keras; run: dvc repro",
-    ),
+    "not judged": (not_judged, FLAT, "flat is not judged in it; run: dvc repro evaluate"),
+    "other classes": (lambda: another_network(7), FLAT, "this network knows 7 classes, and MNIST"),
+    "trained again": (lambda: another_network(10), FLAT, f"of another network than {FLAT}; run: dvc repro"),
     "asked for otherwise": (
         asked_for_otherwise,
-        ["models/flat.keras"],
-        "params.yaml: variants.flat is not what models/flat.keras was trained with; run: dvc repro",
+        FLAT,
+        f"params.yaml: variants.flat is not what {FLAT} was trained with; run: dvc repro",
     ),
-    "no data": (
-        lambda: Path("data/raw/test.npz").unlink(),
-        ["models/flat.keras"],
-        "missing or damaged; run: dvc repro",
-    ),
-    "unwritable": (
-        lambda: None,
-        ["models/flat.keras", "--output", "params.yaml/x"],
-        "cannot be written (Not a directory)",
-    ),
-    "in the way": (something_in_the_way, ["models/flat.keras"], "this is no folder that export has written"),
+    "no data": (lambda: Path("data/raw/test.npz").unlink(), FLAT, "missing or damaged; run: dvc repro"),
+    "unwritable": (lambda: None, f"{FLAT} --output params.yaml/x", "cannot be written (Not a directory)"),
+    "in the way": (something_in_the_way, FLAT, "this is no folder that export has written"),
 }
 
 
@@ -280,7 +271,7 @@ def test_what_cannot_be_exported_is_one_sentence_and_leaves_nothing(mistake: str
     prepare, arguments, words = REFUSED[mistake]
     prepare()
     before = sorted(run.rglob("*"))
-    assert main(["export", *arguments]) == 1
+    assert main(["export", *arguments.split()]) == 1
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert words in err
@@ -304,10 +295,10 @@ def test_predict_says_with_it_what_keras_says(pictures: list[str], capsys: Captu
         assert main(["predict", "--json", *pictures, *arguments]) == 1
         return json.loads(capsys.readouterr().out)
 
-    by_keras = said("--model", "models/flat.keras")
-    assert main(["export", "models/flat.keras"]) == 0
+    by_keras = said("--model", FLAT)
+    assert main(["export", FLAT]) == 0
     by_export = said("--model", "exports/flat")
-    assert (by_keras["model"], by_export["model"]) == ("models/flat.keras", "exports/flat")
+    assert (by_keras["model"], by_export["model"]) == (FLAT, "exports/flat")
     for keras_said, export_said in zip(by_keras["pictures"], by_export["pictures"], strict=True):
         assert keras_said.keys() == export_said.keys()
         for key, value in keras_said.items():

@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
 
-from glyphline.data.splits import normalise, split
+from glyphline.data.splits import split
 from glyphline.model import inference
 from glyphline.model.training import Examples
 from stages import preprocess, train
@@ -20,11 +19,6 @@ from tests.pipeline.conftest import Clone
 # Everything that draws at random or is saved as a shared object: dropout of both kinds, and a penalty.
 RESTLESS: dict[str, Any] = {"filters": [4, 4], "convolution_dropout": 0.25, "first_convolution_l2": 0.01}
 RESTLESS |= {"dense": [8], "dense_dropout": 0.5, "batch_size": 32, "epochs": 2, "early_stopping": 5}
-# What a network may have besides.
-MODERN: dict[str, Any] = {"space_to_depth": 2, "filters": [4, 4], "pooling": [2], "batch_normalization": True}
-MODERN |= {"dense": [8], "optimizer": "adamw", "schedule": "cosine", "warmup": 0.2, "weight_decay": 0.1}
-MODERN |= {"label_smoothing": 0.1, "augmentation": {"shift": 2.0, "flip": True, "erase": 0.5}, "precision": "bfloat16"}
-MODERN |= {"padding": "same", "batch_size": 32, "epochs": 2}
 Runs = list[tuple[Path, str]]
 WRITTEN = ["data/layers/net.csv", "metrics/history/net.csv", "metrics/train/net.json", "models/net.keras"]
 
@@ -136,16 +130,3 @@ def test_seeds_train_a_network_each_and_each_is_the_network_of_its_seed(world: P
     assert network.read_bytes() != of_seed_8
     metrics = json.loads((world / "metrics/train/small.json").read_text(encoding="utf-8"))
     assert metrics["seeds"]["n"] == 2
-
-
-def test_keras_alone_loads_a_network_whatever_layers_it_has_and_goes_on_training(world: Path, write: Write) -> None:
-    import keras
-
-    write(variants={"modern": MODERN})
-    train.main("modern")
-    inference.check_model(world / "models/modern.keras")  # nothing in it is of Glyphline
-    network = keras.saving.load_model(world / "models/modern.keras")
-    assert int(network.optimizer.iterations) == 10
-    examples = Examples.load(world / "data/prepared/train")
-    network.fit(normalise(examples.images), np.eye(10, dtype=np.float32)[examples.labels], epochs=1, verbose=0)
-    assert int(network.optimizer.iterations) == 15
