@@ -9,14 +9,7 @@ import pytest
 
 from glyphline.errors import ParamsError
 from stages import check
-from tests.conftest import REPOSITORY, Write, refusal, replace
-
-
-def test_an_unknown_data_set_is_refused_with_the_known_ones(write_params: Write, world: Path) -> None:
-    write_params(dataset="emnist")
-    known = ", ".join(sorted(path.stem for path in (REPOSITORY / "datasets").glob("*.yaml")))
-    assert refusal(check.main) == f"params.yaml: dataset: 'emnist' has no file datasets/emnist.yaml; there are: {known}"
-    assert not (world / "data").exists()
+from tests.conftest import Write, refusal, replace
 
 
 @pytest.mark.parametrize(
