@@ -26,11 +26,6 @@ def random_case(seed: int, n: int = 200, classes: int = 10) -> tuple[NDArray[np.
     return labels, generator.dirichlet(np.full(classes, 0.3), n).astype(np.float32)
 
 
-def perfect(classes: int = 10) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    labels = np.repeat(np.arange(classes, dtype=np.uint8), 3)
-    return labels, np.eye(classes, dtype=np.float32)[labels]
-
-
 def test_scores_are_those_worked_out_by_hand() -> None:
     metrics = scoring.score(LABELS, PROBABILITIES)
     assert metrics["n"] == 6
@@ -117,7 +112,8 @@ def test_calibration_is_being_right_as_often_as_said(sureness: list[float], labe
 
 
 def test_all_right_and_all_wrong_are_the_ends_of_the_scale() -> None:
-    labels, probabilities = perfect()
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 3)
+    probabilities = np.eye(10, dtype=np.float32)[labels]
     best = scoring.score(labels, probabilities)
     assert (best["accuracy"], best["balanced_accuracy"], best["accuracy_high"]) == (1.0, 1.0, 1.0)
     assert (best["loss"], best["calibration_error"]) == (0.0, 0.0)
