@@ -57,15 +57,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the pipeline has run up to evaluate. To be copied, not to be written to."""
     root = tmp_path_factory.mktemp("judged")
     shutil.copytree(REPOSITORY / "datasets", root / "datasets")
-    params = {
-        "seed": 7,
-        "dataset": "mnist-5k",
-        "limit": 800,
-        "preprocess": {"validation_fraction": 0.25},
-        "variants": VARIANTS,
-    }
+    params = {"seed": 7, "dataset": "mnist-5k", "limit": 800, "preprocess": {"validation_fraction": 0.25}}
     with contextlib.chdir(root):
-        Path("params.yaml").write_text(json.dumps(params), encoding="utf-8")
+        Path("params.yaml").write_text(json.dumps(params | {"variants": VARIANTS}), encoding="utf-8")
         run_to_evaluate(VARIANTS)
     return root
 
@@ -174,10 +168,10 @@ def test_litert_and_int8_have_folders_of_their_own_and_their_verdict(run: Path, 
     for options in (["--format", "litert"], ["--int8"], ["--format", "litert", "--int8"]):
         assert main(["export", FLAT, *options]) == 0
     out, _ = capsys.readouterr()
-    assert (
-        len(re.findall(r"^int8 beside float32, on 200 validation images: accuracy .* (noise|unchanged)\.$", out, re.M))
-        == 2
+    verdicts = re.findall(
+        r"^int8 beside float32, on 200 validation images: accuracy .* (noise|unchanged)\.$", out, re.M
     )
+    assert len(verdicts) == 2
     assert sorted(path.name for path in Path("exports").iterdir()) == ["flat-int8", "flat-litert", "flat-litert-int8"]
     assert "int8 beside float32" in Path("exports/flat-int8/README.md").read_text(encoding="utf-8")
     assert exported.of_model(Path(FLAT)) is None
@@ -210,16 +204,18 @@ def one_loud_unit(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_loud_unit")
-@pytest.mark.parametrize("to", ["onnx", "litert"])
-def test_int8_that_is_worse_is_refused_unless_it_is_accepted(to: str, capsys: Capture) -> None:
-    assert main(["export", FLAT, "--format", to]) == 0
-    capsys.readouterr()
-    command = ["export", FLAT, "--format", to, "--int8", "--output", "small"]
-    assert main(command) == 1
-    assert re.fullmatch(r"glyphline: small: not written, as int8 is worse: .* --accept\n", capsys.readouterr().err)
-    assert not list(Path().glob("*small*"))
-    assert main([*command, "--accept"]) == 0
-    assert ": worse." in Path("small/README.md").read_text(encoding="utf-8")
+def test_int8_that_is_worse_is_refused_unless_it_is_accepted(capsys: Capture) -> None:
+    for to in ("onnx", "litert"):
+        assert main(["export", FLAT, "--format", to]) == 0
+        capsys.readouterr()
+        small = f"small-{to}"
+        command = ["export", FLAT, "--format", to, "--int8", "--output", small]
+        assert main(command) == 1
+        said = rf"glyphline: {small}: not written, as int8 is worse: .* --accept\n"
+        assert re.fullmatch(said, capsys.readouterr().err)
+        assert not list(Path().glob(f"*{small}*"))
+        assert main([*command, "--accept"]) == 0
+        assert ": worse." in Path(small, "README.md").read_text(encoding="utf-8")
 
 
 def not_judged() -> None:

@@ -64,8 +64,8 @@ def refused(folder: Path) -> str:
     return message
 
 
-@pytest.fixture
-def growth() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _growth() -> Iterator[None]:
     with growing_by_at_most(MOST_GROWTH):
         yield
 
@@ -162,7 +162,6 @@ def node_input(model: ModelProto, operator: str, position: int) -> TensorProto:
     return weight(model, node(model, operator).input[position])
 
 
-@pytest.mark.usefixtures("growth")
 @pytest.mark.parametrize("attack", GRAPHS)
 def test_an_onnx_file_of_anything_else_is_refused(
     attack: str, contents: dict[str, bytes], tmp_path: Path, audited: list[Event]
@@ -176,7 +175,6 @@ def test_an_onnx_file_of_anything_else_is_refused(
     assert alarms(audited) == []
 
 
-@pytest.mark.usefixtures("growth")
 @pytest.mark.parametrize("field", [b"\x0a", b"\x2a"], ids=["operators", "weights"])
 def test_a_file_that_becomes_gigabytes_when_it_is_read_is_refused(field: bytes, tmp_path: Path) -> None:
     """A field of two bytes is an empty message: an operator, say, of which there are 4 million."""
@@ -218,7 +216,6 @@ def moved(folder: Path, name: str) -> Path:
     return folder / "network.onnx"
 
 
-@pytest.mark.usefixtures("growth")
 @pytest.mark.parametrize("attack", DESCRIPTIONS)
 def test_a_folder_of_anything_else_is_refused(attack: str, contents: dict[str, bytes], tmp_path: Path) -> None:
     folder = wrote(tmp_path / "wrong", contents["float32"])
@@ -226,7 +223,6 @@ def test_a_folder_of_anything_else_is_refused(attack: str, contents: dict[str, b
     assert "\x1b" not in refused(folder)
 
 
-@pytest.mark.usefixtures("growth")
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_wrong_bytes_are_refused_or_still_give_probabilities(
     precision: str, contents: dict[str, bytes], tmp_path: Path
