@@ -312,7 +312,7 @@ def test_curves_show_every_epoch_of_train_and_validation_and_mark_the_best(epoch
             [line] = [each for each in axes.get_lines() if each.get_label() == label]
             np.testing.assert_array_equal(np.asarray(line.get_xdata(), float), table["epoch"])
             np.testing.assert_allclose(np.asarray(line.get_ydata(), float), values)
-            np.testing.assert_allclose([ring.get_xdata(), ring.get_ydata()], [[best], [values[best]]])
+            np.testing.assert_allclose(np.asarray(ring.get_xydata(), float), np.array([[best, values[best]]]))
     assert f"mlp: validation loss is lowest after epoch {best} of {epochs}" in texts(picture)
 
 

@@ -25,6 +25,7 @@ def test_a_mistake_in_the_record_is_refused_and_in_another_s_is_not(
     write_params(dataset="k49")
     replace(world / "datasets/k49.yaml", old, new)
     assert refusal(check.main).startswith(f"datasets/k49.yaml: {said}")
+    assert not (world / "data").exists()
     write_params(dataset="mnist")
     check.main()
 

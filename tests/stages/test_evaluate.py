@@ -75,7 +75,6 @@ def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelle
         probabilities = np.load(folder / "probabilities.npy")
         np.testing.assert_array_equal(probabilities, inference.probabilities(Path(f"models/{name}.keras"), images))
         assert metrics[name] == scoring.score(labels, probabilities)
-        assert metrics[name]["n"] == COUNT
         predictions = pd.read_csv(f"metrics/predictions/{name}.csv")
         assert predictions.to_dict("list") == {
             "image": list(range(COUNT)),
