@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand, published formulas, and SciPy."""
+"""Metrics against values worked out by hand, published formulas, and scikit-learn."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from sklearn.metrics import balanced_accuracy_score, log_loss
 
 from glyphline.evaluation import metrics, scoring
 
@@ -52,6 +53,17 @@ def test_a_metric_is_a_fraction_within_its_interval_and_its_test_agrees_with_it(
     paired = metric.compare(labels, before.argmax(axis=1), after.argmax(axis=1))
     assert paired.difference == pytest.approx(other - value)
     assert 0 < paired.p_value <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_agree_with_scikit_learn(seed: int) -> None:
+    labels, probabilities = random_case(seed)
+    metrics = scoring.score(labels, probabilities)
+    predicted = probabilities.argmax(axis=1)
+    assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-6)
+    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1.0)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    assert metrics["loss"] == pytest.approx(log_loss(labels, clipped, labels=range(10)), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import norm, permutation_test, ttest_ind
+from scipy.stats import false_discovery_control, norm, permutation_test, ttest_ind
 
 from glyphline.evaluation import significance
 from glyphline.evaluation.significance import Paired, SeedStatistics
@@ -154,6 +154,16 @@ def test_holm_s_adjustment_is_the_one_worked_out_by_hand() -> None:
     assert significance.holm([0.2]) == [0.2]
     assert significance.holm([0.7, 0.6]) == [1.0, 1.0]
     assert significance.holm([0.02, 0.5, 0.02]) == pytest.approx([0.06, 0.5, 0.06])
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_keeps_the_order_and_is_no_milder_than_controlling_discoveries(p_values: list[float]) -> None:
+    adjusted = significance.holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
+    if p_values:
+        assert (np.array(adjusted) >= false_discovery_control(p_values) - 1e-12).all()
 
 
 @pytest.mark.parametrize(
