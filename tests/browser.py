@@ -50,8 +50,12 @@ def running(executable: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, file: Path, viewport: dict[str, int], **options: Any) -> Iterator[Page]:
-    """A page in a window of its own, which must neither complain nor ask for anything but itself."""
+def opened(browser: Browser, place: Path | str, viewport: dict[str, int], **options: Any) -> Iterator[Page]:
+    """A page in a window of its own, which must neither complain nor ask for anything but itself and its server.
+
+    place: a file, or the address of a server, without a slash at its end.
+    """
+    address = place.as_uri() if isinstance(place, Path) else place
     complaints: list[str] = []
     requests: list[str] = []
     context = browser.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
@@ -59,18 +63,23 @@ def opened(browser: Browser, file: Path, viewport: dict[str, int], **options: An
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
-    page.goto(file.as_uri())
+    page.goto(address)
     yield page
     context.close()
     assert complaints == []
-    assert {url for url in requests if not url.startswith("data:")} == {file.as_uri()}
+    own = ("data:", f"{address}/", f"blob:{address}/")
+    assert [url for url in requests if url != address and not url.startswith(own)] == []
+
+
+def strokes(page: Page, digit: str) -> list[list[tuple[float, float]]]:
+    """Those of DIGITS, where they lie on the page's pad."""
+    box = page.locator("#pad").bounding_box()
+    assert box
+    return [[(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in each] for each in DIGITS[digit]]
 
 
 def draw(page: Page, digit: str) -> None:
-    box = page.locator("#pad").bounding_box()
-    assert box
-    for stroke in DIGITS[digit]:
-        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+    for points in strokes(page, digit):
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:

@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from glyphline.data.records import Pictures
 from glyphline.export import plain
 from glyphline.export.to_onnx import to_onnx
 from glyphline.model import networks
 from glyphline.model.variant import Variant
 from glyphline.predict import exported
-from tests.browser import DESKTOP, DIGITS, PHONE, draw, says
+from tests.browser import DESKTOP, DIGITS, PHONE, draw, opened, says, strokes
 from tests.conftest import Labelled
 from tests.fuzzing import PICTURE_KINDS
 from tests.predict.test_pictures import drawn
 from tests.serve.conftest import Server, serving
 
 Open = Callable[..., Page]
-
-
-@contextmanager
-def opened(browser: Browser, address: str, viewport: dict[str, int], **options: Any) -> Iterator[Page]:
-    """The page in a window of its own, which must neither complain nor ask another server."""
-    complaints: list[str] = []
-    asked: set[str] = set()
-    context = browser.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: asked.add("/".join(request.url.split("/")[:3])))
-    page.goto(address)
-    yield page
-    context.close()
-    assert complaints == []
-    assert {each for each in asked if not each.startswith(("data:", "blob:"))} == {"/".join(address.split("/")[:3])}
 
 
 @pytest.fixture
@@ -54,17 +36,13 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
         )
 
 
-def network_says(page: Page, network: str, class_name: str) -> None:
-    heading = page.locator(".network h3").filter(has_text=network)
-    expect(heading.locator("> span")).to_have_text(class_name, timeout=30_000)
-
-
 @pytest.mark.parametrize("digit", DIGITS)
 def test_a_digit_drawn_with_the_mouse_is_told(open_page: Open, digit: str) -> None:
     page = open_page()
     says(page, "Nothing is drawn yet")
     draw(page, digit)
-    network_says(page, "fast", digit)
+    heading = page.locator(".network h3").filter(has_text="fast")
+    expect(heading.locator("> span")).to_have_text(digit, timeout=30_000)
 
 
 def test_the_probabilities_move_while_one_draws(open_page: Open) -> None:
@@ -84,10 +62,8 @@ def test_the_probabilities_move_while_one_draws(open_page: Open) -> None:
 
 def test_a_finger_draws_and_does_not_scroll(open_page: Open) -> None:
     page = open_page(PHONE, has_touch=True, is_mobile=True)
-    box = page.locator("#pad").bounding_box()
-    assert box
     session = page.context.new_cdp_session(page)
-    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in DIGITS["7"][0]]
+    (points,) = strokes(page, "7")
     for kind, touches in (("touchStart", points[:1]), *(("touchMove", [point]) for point in points), ("touchEnd", [])):
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in touches]})
     says(page, "7")
@@ -153,7 +129,7 @@ def test_what_is_no_picture_gets_a_sentence_and_the_page_goes_on(open_page: Open
     page = open_page()
     for name, content, said in (
         ("text.txt", b"no picture", "This is not a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM picture."),
-        ("blank.png", blank(), "Nothing is drawn in it, or too faintly to be read."),
+        ("blank.pgm", b"P5 60 60 255\n" + b"\xff" * 3600, "Nothing is drawn in it, or too faintly to be read."),
     ):
         (tmp_path / name).write_bytes(content)
         page.locator("#open").set_input_files(tmp_path / name)
@@ -161,12 +137,6 @@ def test_what_is_no_picture_gets_a_sentence_and_the_page_goes_on(open_page: Open
         expect(page.get_by_role("status")).to_have_text(f"No answer. {said}", timeout=30_000)
     draw(page, "7")
     says(page, "7")
-
-
-def blank() -> bytes:
-    file = io.BytesIO()
-    Image.new("L", (60, 60), 255).save(file, "PNG")
-    return file.getvalue()
 
 
 def test_where_the_networks_differ_is_shown_and_spoken(open_page: Open) -> None:
@@ -211,26 +181,21 @@ def test_it_asks_for_the_token_or_takes_it_from_the_address(browser: Browser, ex
             context.close()
 
 
-def test_of_thousands_of_classes_the_best_ten_are_shown(browser: Browser, tmp_path: Path) -> None:
+def test_of_thousands_of_classes_the_best_ten_are_shown(browser: Browser, exports: Path, tmp_path: Path) -> None:
     """Of a network that has learned nothing, with long names in two scripts, and shown colours as they are."""
     content = to_onnx(plain.folded(networks.build(Variant(dense=[8], epochs=1), (32, 32, 3), 3000, steps=1)))
-    folder = tmp_path / "exports" / "untrained"
+    description = json.loads((exports / "mlp/network.json").read_text(encoding="utf-8")) | {
+        "classes": [f"しるし {n}" if n % 2 else f"a_sign_of_a_rather_long_name_{n}" for n in range(3000)],
+        "side": 32,
+        "channels": 3,
+        "pictures": {"how": "fitted"},
+        "centred": None,
+        "network_digest": exported.digest(content),
+    }
+    folder = tmp_path / "exports/untrained"
     folder.mkdir(parents=True)
     (folder / "network.onnx").write_bytes(content)
-    description = exported.Description(
-        variant="untrained",
-        dataset="signs",
-        classes=[f"しるし {n}" if n % 2 else f"a_sign_of_a_rather_long_name_{n}" for n in range(3000)],
-        side=32,
-        channels=3,
-        pictures=Pictures(how="fitted"),
-        centred=None,
-        format="onnx",
-        precision="float32",
-        network_digest=exported.digest(content),
-        digest=exported.digest(content),
-    )
-    (folder / "network.json").write_text(description.model_dump_json(), encoding="utf-8")
+    (folder / "network.json").write_text(json.dumps(description), encoding="utf-8")
     with serving(folder.parent) as server, opened(browser, server.address, PHONE) as page:
         draw(page, "7")
         expect(page.locator(".bars li")).to_have_count(10, timeout=30_000)
