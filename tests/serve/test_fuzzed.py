@@ -20,23 +20,11 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LIMITS = "command.REQUEST_SECONDS = application.BODY_SECONDS = 0.2"  # of those that do not end
 WORDS = (
     *("\r\n", "\n", "\0", ":", " ", ";", '"', "%00", "%2e%2e/", "?model=", "&model=mlp", "--x", "--x--", "é", "\u2028"),
-    *(
-        "Transfer-Encoding: chunked\r\n",
-        "Content-Length: 0\r\n",
-        "Content-Length: 99999999999\r\n",
-        "Expect: 100-continue\r\n",
-    ),
-    *("Host: localhost\r\n", "Origin: null\r\n", "Connection: close\r\n", "Upgrade: websocket\r\n", "charset=utf-7"),
-    *(
-        "GET ",
-        "HEAD ",
-        "PUT ",
-        "OPTIONS ",
-        "POST /api/compare ",
-        "HTTP/1.0",
-        "multipart/form-data; boundary=x",
-        "filename*=UTF-8''",
-    ),
+    *("Transfer-Encoding: chunked\r\n", "Content-Length: 0\r\n", "Content-Length: 99999999999\r\n"),
+    *("Expect: 100-continue\r\n", "Host: localhost\r\n", "Origin: null\r\n", "Connection: close\r\n"),
+    *("Upgrade: websocket\r\n", "charset=utf-7"),
+    *("GET ", "HEAD ", "PUT ", "OPTIONS ", "POST /api/compare ", "HTTP/1.0"),
+    *("multipart/form-data; boundary=x", "filename*=UTF-8''"),
 )
 
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -15,17 +14,10 @@ import psutil
 import pytest
 
 from glyphline.serve.application import MOST_REQUESTS
+from tests.search.conftest import wait_until
 from tests.serve.conftest import Server, serving
 
 MANY = 5 * MOST_REQUESTS  # clients at once
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to come about soon."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def workers(server: Server) -> list[psutil.Process]:
@@ -73,10 +65,10 @@ def test_bodies_together_are_limited_too(exports: Path) -> None:
         holding = socket.create_connection(("127.0.0.1", server.port))
         holding.sendall(head + bytes(999_999))
         with server.client() as client:
-            until(lambda: client.post("/api/predict", content=bytes(1_000_000)).status_code == 503)
+            wait_until(lambda: client.post("/api/predict", content=bytes(1_000_000)).status_code == 503, "it is full")
             assert client.post("/api/predict", content=bytes(100)).status_code == 422
             holding.close()
-            until(lambda: client.post("/api/predict", content=bytes(1_000_000)).status_code == 422)
+            wait_until(lambda: client.post("/api/predict", content=bytes(1_000_000)).status_code == 422, "it is not")
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
@@ -89,7 +81,7 @@ def test_a_signal_finishes_what_is_under_way(exports: Path, pictures: list[Path]
             time.sleep(0.3)
             children = workers(server)
             server.process.send_signal(sign)
-            until(lambda: socket.socket().connect_ex(("127.0.0.1", server.port)) != 0)  # it takes no more
+            wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", server.port)) != 0, "it takes no more")
             connection.sendall(content[-1:])
             answer = connection.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 200 ")
@@ -119,7 +111,7 @@ def test_a_replaced_network_is_taken_up_whole_or_not_at_all(
         shutil.copytree(exports / "mlp", tmp_path / "new")
         (served / "fast").rename(tmp_path / "old")
         (tmp_path / "new").rename(served / "fast")
-        until(lambda: digests() == {"fast": before["mlp"], "mlp": before["mlp"]})
+        wait_until(lambda: digests() == {"fast": before["mlp"], "mlp": before["mlp"]}, "it is taken up")
         answers = client.post("/api/compare", content=pictures[2].read_bytes()).json()["answers"]
         assert answers[0]["pictures"] == answers[1]["pictures"]
 
@@ -138,4 +130,4 @@ def test_its_processes_end_with_it_however_it_ends(exports: Path) -> None:
     with serving(exports, status=-signal.SIGKILL, said="leaked semaphore") as server:
         children = workers(server)
         server.process.kill()
-    until(lambda: all(map(ended, children)))
+    wait_until(lambda: all(map(ended, children)), "its processes have ended")
