@@ -17,6 +17,7 @@ from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
 from glyphline.config import load_params
 from tests.conftest import REPOSITORY, python
+from tests.guarantees.declared import CODE, imported
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Clone
@@ -85,17 +86,9 @@ def commands(page: Path) -> list[list[str]]:
     return found
 
 
-def all_commands(*beginning: str) -> list[tuple[str, list[str]]]:
-    """The page and the words of every command that begins so."""
-    length = len(beginning)
-    return [(page.name, words) for page in PAGES for words in commands(page) if tuple(words[:length]) == beginning]
-
-
 @by_page
 def test_every_test_that_is_named_exists(page: Path) -> None:
-    missing = {(file, name) for file, name in named_tests(page) if not (REPOSITORY / file).is_file()}
-    missing |= {(file, name) for file, name in named_tests(page) - missing if name not in names_in(REPOSITORY / file)}
-    assert not missing
+    assert [(file, name) for file, name in named_tests(page) if name not in names_in(REPOSITORY / file)] == []
 
 
 def test_every_guarantee_that_is_tested_is_named() -> None:
@@ -115,21 +108,19 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_picture_of_the_rooms_shows_their_imports() -> None:
-    rooms = {folder.parent.name: folder.parent for folder in (REPOSITORY / "glyphline").glob("*/__init__.py")}
-    imported = set()
-    for name, folder in {**rooms, "stages": REPOSITORY / "stages"}.items():
-        code = "\n".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py"))
-        found = re.findall(r"^ *(?:from|import) glyphline(?:\.(\w+)| import (.+)$)", code, flags=re.MULTILINE)
-        imported |= {(name, word) for match in found for word in re.findall(r"\w+", " ".join(match)) if word in rooms}
+    def room(path: Path) -> str | None:
+        inside = [folder for folder in path.parts[:-1] if folder != "glyphline"]
+        return inside[0] if inside else None
+
+    imports = {(room(importer), room(file)) for importer in CODE for file in imported(importer)}
     page = (REPOSITORY / "docs/development.md").read_text(encoding="utf-8")
     drawn = set(re.findall(r"(\w+) -->(?= (\w+))", page))
-    assert drawn == {(importer, room) for importer, room in imported if importer != room}
+    assert drawn == {(importer, used) for importer, used in imports if importer != used and importer and used}
 
 
 @by_page
 def test_every_dvc_command_has_options_that_dvc_knows(page: Path) -> None:
-    found = [words for words in commands(page) if words[0] == "dvc" and len(words) > 2]
-    for words in found:
+    for words in (words for words in commands(page) if words[0] == "dvc" and len(words) > 2):
         try:
             parse_args([word for word in words[1:] if word not in {"...", "FOLDER..."}])
         except Exception as error:
@@ -154,10 +145,9 @@ def test_every_parameter_that_is_set_can_be_set(page: Path, tmp_path: Path) -> N
 @pytest.mark.long
 def test_every_benchmark_has_the_options_that_are_named() -> None:
     named: dict[str, set[str]] = {}
-    for _, words in all_commands("python", "-m"):
-        if words[2].startswith("benchmarks."):
-            options = {word for word in words[3:] if word.startswith("--")}
-            named[words[2]] = named.get(words[2], set()) | options
+    for words in itertools.chain.from_iterable(map(commands, PAGES)):
+        if words[:2] == ["python", "-m"] and words[2].startswith("benchmarks."):
+            named.setdefault(words[2], set()).update(word for word in words[3:] if word.startswith("--"))
     assert len(named) > 5
     for module, options in named.items():
         shown = python("-m", module, "--help")
