@@ -23,17 +23,15 @@ def test_wrong_files_are_refused_in_one_sentence_or_read_right(target: str, case
     assert 0 < accepted < cases, "some changes do no harm, and most do"
 
 
+CHANNELS = b"\x15\x01\x03\x00\x01\x00\x00\x00"  # of a TIFF; then comes how many a pixel has
+
+
 @pytest.mark.parametrize(
     ("target", "content"),
     [
         # NumPy warns of Python 2's long integers, Pillow logs that a TIFF has too many channels.
         ("npz", fuzzing.npz({"arr_0.npy": fuzzing.npy(fuzzing.LABELS).replace(b"(5,), }  ", b"(5L,), } ")})),
-        (
-            "picture",
-            fuzzing.picture("TIFF", "RGB").replace(
-                b"\x15\x01\x03\x00\x01\x00\x00\x00\x03", b"\x15\x01\x03\x00\x01\x00\x00\x00\xff"
-            ),
-        ),
+        ("picture", fuzzing.picture("TIFF", "RGB").replace(CHANNELS + b"\x03", CHANNELS + b"\xff")),
     ],
 )
 def test_no_library_adds_words_of_its_own(target: str, content: bytes, tmp_path: Path) -> None:
@@ -53,7 +51,6 @@ FORGED = {
     "a/../b": "Parameters 'variants.a/../b' are missing from 'params.yaml'",
     "$(touch PWNED)": f"params.yaml: variants.$(touch PWNED): {NAME}\n",
     "new\nline": f"params.yaml: variants.'new\\nline': {NAME}\n",
-    "m" * 41: f"params.yaml: variants.{'m' * 41}: {NAME}\n",
     "m" * 999: "File name too long",
 }
 
