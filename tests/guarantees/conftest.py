@@ -1,5 +1,6 @@
 """What the tests of what Glyphline guarantees have in common."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,15 @@ def differing(one: Clone, other: Clone) -> list[str]:
     """The paths in which the results of two repositories are not the same byte for byte."""
     left, right = results(one), results(other)
     return [path for path in sorted(left.keys() | right.keys()) if left.get(path) != right.get(path)]
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
+    """The lines of a process' output up to the first one with a text in it, or all if there is none."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if text in line:
+            return
 
 
 def at_work(clone: Clone) -> list[str]:

@@ -59,11 +59,7 @@ def _needs(stage: Any) -> Needs:
     )
 
 
-def module_name(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {module_name(path): path for path in CODE}
+MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in CODE}
 
 
 @functools.cache

@@ -10,12 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from tests.guarantees.conftest import STAGES, at_work, differing
+from tests.guarantees.conftest import STAGES, at_work, differing, lines_until
 from tests.pipeline.conftest import RUNNING, Clone
 from tests.search.conftest import wait_until
 
@@ -46,14 +45,6 @@ def seconds(finished: Clone) -> dict[str, float]:
     ends = sorted((path.stat().st_mtime, path.stem) for path in finished.root.glob("runs/*.json"))
     starts = [(finished.root / "params.yaml").stat().st_mtime, *(end for end, _ in ends)]
     return {stage: end - start for start, (end, stage) in zip(starts, ends, strict=False)}
-
-
-def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        yield line
-        if text in line:
-            return
 
 
 def strike(clone: Clone, stage: str, after: str, delay: float, group: bool = True) -> bool:

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tests.guarantees.conftest import differing, results
+from tests.conftest import replace
+from tests.guarantees.conftest import differing, lines_until, results
 from tests.pipeline.conftest import Clone
 
 pytestmark = pytest.mark.long
@@ -14,12 +15,6 @@ pytestmark = pytest.mark.long
 BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by|another DVC process", re.IGNORECASE)
 ASKED = {"two": 2, "three": 3}  # epochs, by the name of the experiment
 QUEUE_SECONDS = 600
-
-
-def ask(clone: Clone, epochs: int) -> None:
-    """Another number of epochs for mlp, the first of VARIANTS."""
-    changed = clone.read("params.yaml").replace("    epochs: 1\n", f"    epochs: {epochs}\n", 1)
-    (clone.root / "params.yaml").write_text(changed, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +46,10 @@ def test_a_second_repro_during_the_first(
     moment: str,
 ) -> None:
     clone = finished.copy(tmp_path_factory.mktemp("clone") / "clone")
-    ask(clone, ASKED["two"])
+    replace(clone.root / "params.yaml", "    epochs: 1\n", f"    epochs: {ASKED['two']}\n")  # of mlp, the first variant
     first = clone.start(command, "repro", PYTHONUNBUFFERED="1")
-    assert first.stdout is not None
-    said = ""
-    while moment not in said:
-        line = first.stdout.readline()
-        assert line, said
-        said += line
+    said = "".join(lines_until(first, moment)) if moment else ""
+    assert moment in said
     second = clone.start(command, "repro")
     outputs = [said + first.communicate()[0], second.communicate()[0]]
     codes = [first.returncode, second.returncode]
@@ -77,7 +68,12 @@ def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
     for name, epochs in ASKED.items():
         clone.dvc("exp", "run", "--queue", "--name", name, "-S", f"variants.mlp.epochs={epochs}")
     clone.dvc("queue", "start", "--jobs", "2")
-    wait_for_the_queue(clone)
+    for _ in range(QUEUE_SECONDS):
+        status = clone.dvc("queue", "status").stdout
+        if not re.search(r"\b(Queued|Running)\b", status):
+            break
+        time.sleep(1)
+    assert status.count("Success") == len(ASKED), status
     table = clone.run("glyphline", "sweep", "mlp", "--figure", "sweep.png").stdout
     assert [line.split()[1] for line in table.splitlines() if re.match(r"\| \d", line)] == ["2", "3"]
     assert (clone.root / "sweep.png").read_bytes().startswith(b"\x89PNG")
@@ -87,13 +83,3 @@ def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
     clone.git("checkout", "HEAD", "--", ".")
     clone.dvc("checkout")
     assert differing(finished, clone) == []
-
-
-def wait_for_the_queue(clone: Clone) -> None:
-    for _ in range(QUEUE_SECONDS):
-        status = clone.dvc("queue", "status").stdout
-        if not re.search(r"\b(Queued|Running)\b", status):
-            assert status.count("Success") == len(ASKED), status
-            return
-        time.sleep(1)
-    pytest.fail(status)

@@ -49,12 +49,10 @@ def hook(event: str, arguments: tuple[Any, ...]) -> None:
         # Python lists the folders that it looks for modules in.
         if "importlib" not in sys._getframe(1).f_code.co_filename:
             note(READ, arguments[0] or ".")
-    elif event == "os.mkdir":
+    elif event in ("os.mkdir", "sqlite3.connect"):
         note(WRITTEN, arguments[0])
     elif event == "os.rename":
         note(WRITTEN, arguments[1])
-    elif event == "sqlite3.connect":
-        note(WRITTEN, arguments[0])
 
 
 def note(kind: str, path: Any) -> None:
