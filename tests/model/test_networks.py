@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -55,63 +56,62 @@ def test_every_variant_has_as_many_parameters_as_its_layers_make_and_a_table_tha
 
 
 def test_multiply_adds_of_pooled_are_those_worked_out_by_hand() -> None:
-    table = {row["layer"]: row for row in networks.layer_table(build(VARIANTS["pooled"]))}
-    assert {name: (row["output_shape"], row["multiply_adds"]) for name, row in table.items()} == {
-        "image": ("28 x 28 x 1", 0),
-        "convolution_1": ("26 x 26 x 32", 26 * 26 * 32 * 9),
-        "pooling_1": ("13 x 13 x 32", 0),
-        "convolution_2": ("11 x 11 x 64", 11 * 11 * 64 * 9 * 32),
-        "pooling_2": ("5 x 5 x 64", 0),
-        "flatten": ("1600", 0),
-        "dense_1": ("128", 1600 * 128),
-        "probabilities": ("10", 128 * 10),
-    }
-    assert sum(row["multiply_adds"] for row in table.values()) == 2_631_040
+    table = networks.layer_table(build(VARIANTS["pooled"]))
+    assert [(row["layer"], row["output_shape"], row["multiply_adds"]) for row in table] == [
+        ("image", "28 x 28 x 1", 0),
+        ("convolution_1", "26 x 26 x 32", 26 * 26 * 32 * 9),
+        ("pooling_1", "13 x 13 x 32", 0),
+        ("convolution_2", "11 x 11 x 64", 11 * 11 * 64 * 9 * 32),
+        ("pooling_2", "5 x 5 x 64", 0),
+        ("flatten", "1600", 0),
+        ("dense_1", "128", 1600 * 128),
+        ("probabilities", "10", 128 * 10),
+    ]
+    assert sum(row["multiply_adds"] for row in table) == 2_631_040
 
 
-TWO = "convolution_1 convolution_2 pooling_2"  # convolutions before anything is halved
+NORMALISED = Variant(filters=[4], dense=[8], batch_normalization=True, epochs=1)
+DROPPING = Variant(filters=[2], convolution_dropout=0.25, dense=[3, 4], dense_dropout=0.5, epochs=1)
 
 
 @pytest.mark.parametrize(
-    ("name", "layers"),
+    ("variant", "layers"),
     [
-        ("original", f"{TWO} convolution_dropout flatten dense_1 dense_dropout_1 probabilities"),
-        ("small_l2", f"{TWO} convolution_dropout flatten dense_1 dense_dropout_1 probabilities"),
-        ("pooled", "convolution_1 pooling_1 convolution_2 pooling_2 flatten dense_1 probabilities"),
-        ("adadelta", f"{TWO} flatten dense_1 probabilities"),
-        ("mlp", "flatten dense_1 probabilities"),
-        ("convnet", "convolution_1 pooling_1 convolution_2 pooling_2 convolution_dropout flatten probabilities"),
+        ("original", "convolution_1 convolution_2 pooling_2 convolution_dropout flatten dense_1 dense_dropout_1"),
+        ("small_l2", "convolution_1 convolution_2 pooling_2 convolution_dropout flatten dense_1 dense_dropout_1"),
+        ("adadelta", "convolution_1 convolution_2 pooling_2 flatten dense_1"),
+        ("mlp", "flatten dense_1"),
+        ("convnet", "convolution_1 pooling_1 convolution_2 pooling_2 convolution_dropout flatten"),
+        (Variant(epochs=1), "flatten"),
+        (
+            DROPPING,
+            "convolution_1 pooling_1 convolution_dropout flatten dense_1 dense_dropout_1 dense_2 dense_dropout_2",
+        ),
+        (
+            NORMALISED,
+            "convolution_1 convolution_1_normalization convolution_1_activation pooling_1 flatten "
+            "dense_1 dense_1_normalization dense_1_activation",
+        ),
     ],
 )
-def test_layers_stand_in_the_order_of_the_reference(name: str, layers: str) -> None:
-    assert names(build(VARIANTS[name])) == layers.split()
+def test_the_layers_are_those_asked_for_in_the_order_of_the_references(variant: str | Variant, layers: str) -> None:
+    network = build(variant if isinstance(variant, Variant) else VARIANTS[variant])
+    assert names(network) == [*layers.split(), "probabilities"]
 
 
 def test_dropout_has_the_rate_of_its_place() -> None:
-    variant = Variant(filters=[2], convolution_dropout=0.25, dense=[3, 4], dense_dropout=0.5, epochs=1)
-    network = build(variant)
-    assert names(network)[2:] == [
-        *("convolution_dropout", "flatten", "dense_1", "dense_dropout_1", "dense_2", "dense_dropout_2", "probabilities")
-    ]
-    rates = {layer.name: layer.rate for layer in network.layers if "dropout" in layer.name}
+    rates = {layer.name: layer.rate for layer in build(DROPPING).layers if "dropout" in layer.name}
     assert rates == {"convolution_dropout": 0.25, "dense_dropout_1": 0.5, "dense_dropout_2": 0.5}
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_the_penalty_lies_on_kernel_and_bias_of_the_first_convolution_only(name: str) -> None:
-    strength = VARIANTS[name].first_convolution_l2
-    for layer in build(VARIANTS[name]).layers:
-        expected = strength if layer.name == "convolution_1" and strength else None
-        for place in ("kernel_regularizer", "bias_regularizer"):
-            regularizer = getattr(layer, place, None)
-            assert (None if regularizer is None else pytest.approx(float(regularizer.l2))) == expected
-        assert getattr(layer, "activity_regularizer", None) is None
-
-
-def test_the_penalty_is_the_strength_times_the_sum_of_squares() -> None:
-    network = build(Variant(filters=[4, 4], first_convolution_l2=0.5, epochs=1))
+def test_the_penalty_is_the_strength_times_the_squares_of_kernel_and_bias_of_the_first_convolution_only() -> None:
+    assert build(Variant(filters=[4], dense=[3], epochs=1)).losses == []
+    network = build(Variant(filters=[4, 4], first_convolution_l2=0.5, dense=[3], epochs=1))
+    for layer in network.layers:
+        if hasattr(layer, "bias"):
+            layer.bias.assign_add(np.ones(layer.bias.shape))
+    network(np.ones((1, *IMAGE)))  # which adds what is asked of activations, if anything is
     first = network.get_layer("convolution_1")
-    first.bias.assign(np.arange(4, dtype=np.float32))
     squares = (first.kernel.numpy() ** 2).sum() + (first.bias.numpy() ** 2).sum()
     assert float(sum(network.losses)) == pytest.approx(0.5 * squares, rel=1e-5)
 
@@ -141,24 +141,15 @@ def test_every_optimizer_of_the_schema_exists_and_takes_the_rate(optimizer: str)
     assert float(network.optimizer.learning_rate) == 0.25
 
 
-@pytest.mark.parametrize("activation", choices("activation"))
-def test_the_activation_is_that_of_every_hidden_layer_and_not_of_the_last(activation: str) -> None:
-    network = build(Variant.model_validate({"filters": [2], "dense": [3], "activation": activation, "epochs": 1}))
-    found = [network.get_layer(name).activation.__name__ for name in ("convolution_1", "dense_1", "probabilities")]
-    assert found == [activation, activation, "softmax"]
-
-
-@pytest.mark.parametrize("initializer", choices("initializer"))
-def test_the_initializer_is_that_of_every_hidden_layer(initializer: str) -> None:
-    network = build(Variant.model_validate({"filters": [2], "dense": [3], "initializer": initializer, "epochs": 1}))
-    kinds = [type(network.get_layer(name).kernel_initializer).__name__ for name in ("convolution_1", "dense_1")]
-    assert [kind.lower() for kind in kinds] == [initializer.replace("_", "")] * 2
-
-
-def test_a_network_is_as_small_as_was_asked_for_and_its_kernels_as_large() -> None:
-    assert names(build(Variant(epochs=1))) == ["flatten", "probabilities"]
-    network = build(Variant(filters=[2], kernel_size=5, epochs=1))
-    assert network.get_layer("convolution_1").kernel.shape == (5, 5, 1, 2)
+@pytest.mark.parametrize(
+    ("activation", "initializer"), [*zip(choices("activation"), itertools.cycle(choices("initializer")), strict=False)]
+)
+def test_activation_and_initializer_are_those_of_every_hidden_layer(activation: str, initializer: str) -> None:
+    values = {"activation": activation, "initializer": initializer, "filters": [2], "dense": [3], "epochs": 1}
+    *hidden, last = (layer for layer in build(Variant.model_validate(values)).layers if hasattr(layer, "kernel"))
+    assert [layer.activation.__name__ for layer in (*hidden, last)] == [activation, activation, "softmax"]
+    kinds = [type(layer.kernel_initializer).__name__.lower() for layer in hidden]
+    assert kinds == [initializer.replace("_", "")] * 2
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (128, 128, 3)])
@@ -186,27 +177,18 @@ def test_space_to_depth_makes_a_block_of_pixels_the_channels_of_one() -> None:
 @pytest.mark.parametrize("side", [8, 13, 128])
 def test_padding_keeps_the_size_of_an_image_and_fills_up_the_last_blocks(side: int) -> None:
     variant = Variant(space_to_depth=2, padding="same", filters=[4, 5], pooling=[2], kernel_size=5, epochs=1)
-    shapes = {
-        row["layer"]: row["output_shape"]
-        for row in networks.layer_table(networks.build(variant, (side, side, 3), 10, 1))
-    }
+    network = networks.build(variant, (side, side, 3), 10, 1)
+    shapes = {row["layer"]: row["output_shape"] for row in networks.layer_table(network)}
     half = math.ceil(side / 2)
     assert shapes["space_to_depth"] == f"{half} x {half} x 12"
     assert shapes["convolution_2"] == f"{half} x {half} x 5"
     assert ("padding" in shapes) == (side == 13)
+    assert network.get_layer("convolution_1").kernel.shape == (5, 5, 12, 4)
 
 
-NORMALISED = Variant(filters=[4], dense=[8], batch_normalization=True, epochs=1)
-
-
-def test_batch_normalization_stands_between_each_hidden_layer_and_its_activation() -> None:
-    network = build(NORMALISED)
-    assert names(network) == [
-        *("convolution_1", "convolution_1_normalization", "convolution_1_activation", "pooling_1", "flatten"),
-        *("dense_1", "dense_1_normalization", "dense_1_activation", "probabilities"),
-    ]
-    assert not network.get_layer("convolution_1").use_bias
-    assert network.get_layer("convolution_1").activation.__name__ == "linear"
+def test_before_batch_normalization_there_is_neither_bias_nor_activation() -> None:
+    first = build(NORMALISED).get_layer("convolution_1")
+    assert (first.use_bias, first.activation.__name__) == (False, "linear")
 
 
 def test_a_cosine_schedule_climbs_then_comes_down_to_nothing_with_the_last_step() -> None:
