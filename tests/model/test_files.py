@@ -69,17 +69,6 @@ def test_training_resumes_from_it_as_if_never_stopped(trained: Any, examples: tu
     assert not np.array_equal(trained.get_weights()[0], fresh.get_weights()[0]), "the optimiser's state matters"
 
 
-def test_two_saves_have_equal_bytes_until_the_weights_change(
-    trained: Any, examples: tuple[Any, Any], path: Path, tmp_path: Path
-) -> None:
-    again = tmp_path / "again.keras"
-    save(trained, again)
-    assert again.read_bytes() == path.read_bytes()
-    trained.train_on_batch(*examples)
-    save(trained, again)
-    assert again.read_bytes() != path.read_bytes()
-
-
 def test_two_networks_with_the_same_history_have_equal_bytes(examples: tuple[Any, Any], tmp_path: Path) -> None:
     import keras
 
@@ -127,7 +116,3 @@ def object_ids(value: Any) -> list[int]:
             for number in ([item] if key == "shared_object_id" else object_ids(item))
         ]
     return [number for item in value for number in object_ids(item)] if isinstance(value, list) else []
-
-
-def test_nothing_lies_beside_the_file_afterwards(path: Path) -> None:
-    assert list(path.parent.iterdir()) == [path]
