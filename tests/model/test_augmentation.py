@@ -22,9 +22,7 @@ def images(digits: Labelled) -> NDArray[np.float32]:
 
 
 def moved(images: NDArray[np.float32], seed: tuple[int, int] = (1, 0), **amounts: Any) -> NDArray[np.float32]:
-    result: Any = augment(images, Augmentation(**amounts), seed)
-    array: NDArray[np.float32] = result.numpy()
-    return array
+    return np.asarray(augment(images, Augmentation(**amounts), seed))
 
 
 def blob(x: float, y: float) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import stat
 import sys
@@ -33,10 +34,10 @@ MISHAPS: dict[str, Any] = {
 }
 
 
-def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch, client: Client | None = None) -> str:
+def refusal(folder: Path, client: Client | None = None) -> str:
     """The one sentence with which tune ends in a folder, on this cluster or on its own."""
-    monkeypatch.chdir(folder)
-    said = conftest.refusal(tune_on, client, folder) if client else conftest.refusal(tune.main, NAME)
+    with contextlib.chdir(folder):
+        said = conftest.refusal(tune_on, client, folder) if client else conftest.refusal(tune.main, NAME)
     assert not (folder / "metrics").exists()
     return said
 
@@ -53,10 +54,8 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(searchable: World,
     assert list(trials["dense"]) == ["[8]", "[16000, 16000]", "[8]", "[8]", trials["dense"].iloc[4]]
 
 
-def test_a_search_of_which_every_trial_fails_is_one_sentence(
-    searchable: World, monkeypatch: pytest.MonkeyPatch, client: Client
-) -> None:
-    said = refusal(searchable(trials=2, space={"filters": {"choices": [[2] * 14]}}), monkeypatch, client)
+def test_a_search_of_which_every_trial_fails_is_one_sentence(searchable: World, client: Client) -> None:
+    said = refusal(searchable(trials=2, space={"filters": {"choices": [[2] * 14]}}), client)
     assert said.startswith("params.yaml: searches.tuned: every trial failed, the first: not a network: convolution ")
 
 
@@ -92,7 +91,7 @@ def test_a_scheduler_that_cannot_be_reached_is_one_sentence_and_dask_adds_no_tra
 ) -> None:
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1)
     monkeypatch.setenv("GLYPHLINE_SCHEDULER", "tcp://127.0.0.1:9")
-    said = refusal(searchable(), monkeypatch)
+    said = refusal(searchable())
     assert said.startswith("GLYPHLINE_SCHEDULER: tcp://127.0.0.1:9 does not answer within 1 s")
     # Which part finds a connection lost first depends on timing. The collector of garbage knows of none.
     parts = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
@@ -122,7 +121,7 @@ def test_an_environment_that_names_no_cluster_is_one_sentence(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert refusal(searchable(), monkeypatch).startswith(said)
+    assert refusal(searchable()).startswith(said)
 
 
 def test_nobody_else_on_this_machine_can_give_work_to_the_workers(client: Client) -> None:
@@ -148,13 +147,11 @@ def test_a_worker_of_other_versions_is_one_sentence(
 ) -> None:
     other = versions() | {"keras": "3.0.0"}
     monkeypatch.setattr(loop, "versions", lambda: other)
-    said = refusal(searchable(), monkeypatch, client)
+    said = refusal(searchable(), client)
     assert said.startswith("the worker at tls://127.0.0.1:")
     assert f"has keras {versions()['keras']} instead of 3.0.0; " in said
 
 
-def test_a_search_that_params_yaml_does_not_have_is_one_sentence(
-    world: Path, write_params: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_that_params_yaml_does_not_have_is_one_sentence(world: Path, write_params: Write) -> None:
     write_params()
-    assert refusal(world, monkeypatch).startswith("params.yaml: searches.tuned: there is no such search")
+    assert refusal(world).startswith("params.yaml: searches.tuned: there is no such search")

@@ -66,7 +66,6 @@ SPACES: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("space", SPACES)
 def test_what_was_drawn_comes_back_from_the_table(space: dict[str, Any]) -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     searched = Search.model_validate(SEARCH | {"space": space}).space
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     for number in range(12):

@@ -40,11 +40,6 @@ def draws(study: optuna.Study, space: Any, count: int) -> list[dict[str, Any]]:
     return [suggest(study.ask(), space) for _ in range(count)]
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_draw_of_r5_s_space_is_a_variant_of_it(seed: int) -> None:
