@@ -36,15 +36,16 @@ def search(**changes: Any) -> Search:
     return Search.model_validate(SEARCH | changes)
 
 
-def draws(study: optuna.Study, space: Any, count: int) -> list[dict[str, Any]]:
-    return [suggest(study.ask(), space) for _ in range(count)]
+def draws(wanted: Search, seed: int, count: int) -> list[dict[str, Any]]:
+    study = optuna.create_study(sampler=sampler(wanted, seed))
+    return [suggest(study.ask(), wanted.space) for _ in range(count)]
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_draw_of_r5_s_space_is_a_variant_of_it(seed: int) -> None:
     r5 = search(space=R5_SPACE)
-    for drawn in draws(optuna.create_study(sampler=sampler(r5, seed)), r5.space, 5):
+    for drawn in draws(r5, seed, 5):
         variant = Variant.model_validate(r5.fixed.model_dump() | drawn)
         assert 1 <= len(variant.dense) <= 5
         assert all(units in range(32, 513, 32) for units in variant.dense)
@@ -60,7 +61,7 @@ def test_params_yaml_has_r5_s_space() -> None:
 
 def test_a_trial_draws_the_same_whatever_was_drawn_before() -> None:
     r5 = search(space=R5_SPACE)
-    in_order = draws(optuna.create_study(sampler=sampler(r5, 3)), r5.space, 4)
+    in_order = draws(r5, 3, 4)
 
     study = optuna.create_study(sampler=sampler(r5, 3))
     trials = [study.ask() for _ in range(4)]
@@ -69,14 +70,12 @@ def test_a_trial_draws_the_same_whatever_was_drawn_before() -> None:
     again = [suggest(trial, backwards) for trial in (trials[0], trials[3], trials[2])]
     assert again == [in_order[0], in_order[3], in_order[2]]
     assert len({str(drawn) for drawn in in_order}) == 4, "and trials differ from each other"
-    assert draws(optuna.create_study(sampler=sampler(r5, 4)), r5.space, 4) != in_order, "as seeds do"
+    assert draws(r5, 4, 4) != in_order, "as seeds do"
 
 
 def test_a_log_range_draws_each_decade_as_often() -> None:
-    space = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
-    drawn = draws(optuna.create_study(sampler=sampler(search(space=space), 1)), search(space=space).space, 400)
-    lower = sum(each["learning_rate"] < 1e-3 for each in drawn)
-    assert 150 < lower < 250
+    drawn = draws(search(space={"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}), 1, 400)
+    assert 150 < sum(each["learning_rate"] < 1e-3 for each in drawn) < 250
 
 
 def test_a_section_of_a_variant_is_drawn_key_by_key_and_its_other_keys_stay() -> None:
@@ -84,7 +83,7 @@ def test_a_section_of_a_variant_is_drawn_key_by_key_and_its_other_keys_stay() ->
         fixed={"epochs": 1, "augmentation": {"shift": 1.0, "until": 0.85}},
         space={"augmentation": {"shift": {"low": 2.0, "high": 3.0}, "scale": {"choices": [0.1]}}},
     )
-    [drawn] = draws(optuna.create_study(sampler=sampler(wanted, 1)), wanted.space, 1)
+    [drawn] = draws(wanted, 1, 1)
     shift = drawn["augmentation"]["shift"]
     assert 2 <= shift <= 3
     found = Variant.model_validate(merged(wanted.fixed.model_dump(), drawn)).augmentation
@@ -134,8 +133,7 @@ def test_a_study_comes_back_from_its_file_with_what_was_under_way(tmp_path: Path
     again = back.next_trial()
     assert again
     assert again.number == 1
-    fresh = draws(optuna.create_study(sampler=sampler(wanted, 5)), wanted.space, 2)
-    assert [drawn, suggest(again, wanted.space)] == fresh
+    assert [drawn, suggest(again, wanted.space)] == draws(wanted, 5, 2)
 
 
 @pytest.mark.parametrize("changes", [{"trials": 99}, {"minutes": 1}, {"rungs": [3]}, {"final": {"epochs": 3}}])
