@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,16 @@ def npz(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> b
     with zipfile.ZipFile(stream, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def tar(members: dict[str, bytes], mode: Literal["w", "w:gz"]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return stream.getvalue()
 
 
@@ -171,18 +182,12 @@ def sources() -> dict[str, bytes]:
     images, labels = TINY, TINY_LABELS
     rows = [",".join(map(str, [label, *image.ravel()])) for label, image in zip(labels, images, strict=True)]
     tiny = {f"set/{label}/{n}.pgm": b"P5 4 4 255\n" + images[n].tobytes() for n, label in enumerate(labels)}
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w:gz", compresslevel=9) as archive:
-        for name, content in tiny.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
     return {
         "table": ("label," + ",".join(f"p{n}" for n in range(16)) + "\n" + "\n".join(rows)).encode(),
         "plain table": "\n".join(rows).encode(),
         "arrays": npz({"images.npy": npy(images), "labels.npy": npy(labels)}),
         "zip": npz(tiny),
-        "tar": tar.getvalue(),
+        "tar": tar(tiny, "w:gz"),
         "parquet": parquet(list(tiny.values()), labels.tolist(), ["a", "b"]),
     }
 
@@ -203,11 +208,11 @@ def parquet(pictures: list[bytes], labels: list[int], names: list[str]) -> bytes
     return stream.getvalue()
 
 
-def mat(packed: bool) -> bytes:
+def mat(images: NDArray[Any], labels: NDArray[Any], packed: bool = False) -> bytes:
     from scipy.io import savemat
 
     stream = io.BytesIO()
-    savemat(stream, {"X": TINY, "y": TINY_LABELS}, do_compression=packed)
+    savemat(stream, {"X": images, "y": labels}, do_compression=packed)
     return stream.getvalue()
 
 
@@ -235,17 +240,12 @@ def check_params(path: Path, content: bytes) -> bool:
     try:
         params = load_params(path)
     except ParamsError as error:
-        check_lines(path, error)
+        lines = str(error).splitlines()
+        assert lines
+        assert all(line.startswith(f"{path}: ") for line in lines), lines
         return False
     assert isinstance(params, Params)
     return True
-
-
-def check_lines(source: Path | str, error: ParamsError) -> None:
-    """A refusal of parameters is lines that each begin with the name of their source."""
-    lines = str(error).splitlines()
-    assert lines
-    assert all(line.startswith(f"{source}: ") for line in lines), lines
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,12 @@ TARGETS = {
     ),
     "source": Target(sources(), "source", check_source, ("glyphline", "zipfile", "tarfile", "numpy.lib")),
     # A process reads each of them, which takes half a second.
-    "mat": Target({"plain": mat(packed=False), "packed": mat(packed=True)}, "source", check_source, ("glyphline",)),
+    "mat": Target(
+        {"plain": mat(TINY, TINY_LABELS), "packed": mat(TINY, TINY_LABELS, packed=True)},
+        "source",
+        check_source,
+        ("glyphline",),
+    ),
     "params": Target({"params": PARAMS}, "params.yaml", check_params, ("glyphline", "ruamel"), YAML_WORDS),
 }
 
@@ -387,17 +392,17 @@ def checking(target: Target, folder: Path) -> Iterator[Callable[[bytes], bool]]:
             raise
         return accepted
 
-    kept = logging.lastResort, logging.root.handlers, Image.MAX_IMAGE_PIXELS
-    logging.lastResort, logging.root.handlers = listener, []  # as in a process that has set up no logging
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-    try:
-        with path.open("wb", buffering=0) as file, warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.simplefilter("ignore", ReusedAnchorWarning)  # about a file that is read all the same
-            warnings.showwarning = lambda message, *_, **__: heard.append(f"{message}")
-            yield check
-    finally:
-        logging.lastResort, logging.root.handlers, Image.MAX_IMAGE_PIXELS = kept
+    with (
+        path.open("wb", buffering=0) as file,
+        warnings.catch_warnings(),
+        patch.object(logging, "lastResort", listener),
+        patch.object(logging.root, "handlers", []),  # as in a process that has set up no logging
+        patch.object(Image, "MAX_IMAGE_PIXELS", MOST_PIXELS),
+    ):
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ReusedAnchorWarning)  # about a file that is read all the same
+        warnings.showwarning = lambda message, *_, **__: heard.append(f"{message}")
+        yield check
 
 
 def run(name: str, folder: Path, cases: int, seed: int = 1) -> int:

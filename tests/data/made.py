@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import tarfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests import fuzzing
-from tests.fuzzing import idx
+from tests.fuzzing import idx, mat, npy, npz, parquet, tar
 
 CLASSES = ("2", "10", "a")
 EACH = 12
@@ -32,6 +28,7 @@ def glyphs(count: int = EACH * len(CLASSES), side: int = SIDE, seed: int = 1) ->
 IMAGES = glyphs()
 LABELS = np.arange(len(IMAGES)) % len(CLASSES)
 NAMES = [CLASSES[label] for label in LABELS]
+HELD_OUT = [0, 1, 3, 12, 13, 19, 30, 35]  # of these images, by a digest of their pixels
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
@@ -53,79 +50,32 @@ def class_folders(prefix: str = "") -> dict[str, bytes]:
 
 
 def pixel_rows(head: bool, last: bool = False) -> str:
-    rows = [",".join(["label", *(f"pixel{n}" for n in range(SIDE * SIDE))])] if head else []
-    for name, image in zip(NAMES, IMAGES, strict=True):
-        pixels = [str(level) for level in image.ravel()]
-        rows.append(",".join([*pixels, name] if last else [name, *pixels]))
-    if head and last:
-        rows[0] = ",".join([*(f"pixel{n}" for n in range(SIDE * SIDE)), "label"])
-    return "\n".join(rows) + "\n"
+    rows = [["label", *(f"pixel{n}" for n in range(SIDE * SIDE))]] if head else []
+    rows += [[name, *map(str, image.ravel())] for name, image in zip(NAMES, IMAGES, strict=True)]
+    return "".join(",".join([*row[1:], row[0]] if last else row) + "\n" for row in rows)
 
 
-def zipped(folder: Path) -> Path:
-    with zipfile.ZipFile(folder / "set.zip", "w") as archive:
-        for name, content in class_folders("glyphs/").items():
-            archive.writestr(name, content)
-    return folder / "set.zip"
+PICTURES = {f"set/pictures/{n:03}.png": png(image) for n, image in enumerate(IMAGES)}
+TABLE = "file,label\n" + "".join(f"{n:03}.png,{name}\n" for n, name in enumerate(NAMES))
 
-
-def tarred(folder: Path, mode: str = "w:gz") -> Path:
-    with tarfile.open(folder / "set.tar", mode) as archive:  # type: ignore[call-overload]
-        for name, content in reversed(class_folders("glyphs/").items()):
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return folder / "set.tar"
-
-
-def text(folder: Path, content: str, name: str = "set.csv") -> Path:
-    (folder / name).write_text(content, encoding="utf-8")
-    return folder / name
-
-
-def names_and_table(folder: Path) -> Path:
-    files = {f"pictures/{n:03}.png": png(image) for n, image in enumerate(IMAGES)}
-    write_files(folder / "set", files)
-    text(folder / "set", "file,label\n" + "".join(f"{n:03}.png,{name}\n" for n, name in enumerate(NAMES)), "labels.csv")
-    return folder / "set"
-
-
-def npz(folder: Path) -> Path:
-    np.savez_compressed(folder / "set", images=IMAGES, labels=np.array(NAMES))
-    return folder / "set.npz"
-
-
-def mat(folder: Path) -> Path:
-    from scipy.io import savemat
-
-    savemat(folder / "set.mat", {"X": np.moveaxis(IMAGES, 0, -1), "y": LABELS[:, np.newaxis] + 1})
-    return folder / "set.mat"
-
-
-def idx_pair(folder: Path) -> Path:
-    labels = LABELS.astype(np.uint8)
-    files = {"glyphs-images.idx": idx(IMAGES), "glyphs-labels.idx.gz": gzip.compress(idx(labels))}
-    return write_files(folder / "set", files)
-
-
-def parquet(folder: Path) -> Path:
-    content = fuzzing.parquet([png(image) for image in IMAGES], LABELS.tolist(), list(CLASSES))
-    return write_files(folder, {"set.parquet": content}) / "set.parquet"
-
-
-# Those that say the names of the classes, and those that number them.
-FORMS: dict[str, Callable[[Path], Path]] = {
-    "class folders": lambda folder: write_files(folder / "set", class_folders()),
-    "a wrapper": lambda folder: write_files(folder / "set", class_folders("wrapped/once/more/")),
-    "zip": zipped,
-    "tar.gz": tarred,
-    "tar": lambda folder: tarred(folder, "w"),
-    "names and a table": names_and_table,
-    "csv": lambda folder: text(folder, pixel_rows(head=True)),
-    "csv, label last": lambda folder: text(folder, pixel_rows(head=True, last=True), "set"),
-    "csv without names": lambda folder: text(folder, pixel_rows(head=False), "set.txt"),
-    "csv without names, label last": lambda folder: text(folder, pixel_rows(head=False, last=True)),
-    "npz": npz,
-    "parquet": parquet,
+# The files of each form: a folder `set`, or one file.
+FORMS: dict[str, dict[str, bytes]] = {
+    "class folders": class_folders("set/"),
+    "a wrapper": class_folders("set/wrapped/once/more/"),
+    "zip": {"set.zip": npz(class_folders("glyphs/"))},
+    "tar.gz": {"set.tar": tar(dict(reversed(class_folders("glyphs/").items())), "w:gz")},
+    "tar": {"set.tar": tar(dict(reversed(class_folders("glyphs/").items())), "w")},
+    "names and a table": PICTURES | {"set/labels.csv": TABLE.encode()},
+    "csv": {"set.csv": pixel_rows(head=True).encode()},
+    "csv, label last": {"set": pixel_rows(head=True, last=True).encode()},
+    "csv without names": {"set.txt": pixel_rows(head=False).encode()},
+    "csv without names, label last": {"set.csv": pixel_rows(head=False, last=True).encode()},
+    "npz": {"set.npz": npz({"images.npy": npy(IMAGES), "labels.npy": npy(np.array(NAMES))})},
+    "parquet": {"set.parquet": parquet([png(image) for image in IMAGES], LABELS.tolist(), list(CLASSES))},
+    "idx": {
+        "set/glyphs-images.idx": idx(IMAGES),
+        "set/glyphs-labels.idx.gz": gzip.compress(idx(LABELS.astype(np.uint8))),
+    },
+    "mat": {"set.mat": mat(np.moveaxis(IMAGES, 0, -1), LABELS[:, np.newaxis] + 1)},
 }
-NUMBERED: dict[str, Callable[[Path], Path]] = {"idx": idx_pair, "mat": mat}
+NUMBERS = {"idx": ["0", "1", "2"], "mat": ["1", "2", "3"]}  # where a form has no names of classes
