@@ -165,22 +165,15 @@ def test_what_is_not_yaml_is_refused_in_one_line(params_file: Path, content: byt
     assert words in message
 
 
-def test_a_missing_file_says_where_to_stand(params_file: Path) -> None:
-    assert refusal(load_params, params_file) == "params.yaml: there is no such file; run from the repository's root"
-
-
-def test_every_mistake_gets_its_own_line(params_file: Path) -> None:
-    params_file.write_text(SMALL.replace("seed: 1", "seed: x").replace("epochs: 1", "epochs: 0"), encoding="utf-8")
+def test_every_mistake_gets_a_line_of_its_own_however_long_the_value_is(params_file: Path) -> None:
+    wrong = SMALL.replace("seed: 1", f"seed: {list(range(999))}").replace("epochs: 1", "epochs: 0")
+    params_file.write_text(wrong, encoding="utf-8")
     with pytest.raises(ParamsError) as caught:
         load_params(params_file)
-    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["seed", "variants.mlp.epochs"]
-
-
-def test_an_error_repeats_no_more_than_a_line_of_a_wrong_value(params_file: Path) -> None:
-    params_file.write_text(SMALL.replace("seed: 1", f"seed: {list(range(999))}"), encoding="utf-8")
-    message = refusal(load_params, params_file)
-    assert "[0, 1, 2, 3" in message
-    assert len(message) < 200
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["seed", "variants.mlp.epochs"]
+    assert "[0, 1, 2, 3" in lines[0]
+    assert len(lines[0]) < 200
 
 
 @pytest.mark.parametrize(("written", "read"), [("1e-3", 0.001), ("1E-3", 0.001), ("1", 1.0), ("0.5", 0.5)])

@@ -62,10 +62,13 @@ def test_a_run_record_that_cannot_be_written_is_a_warning(world: Path, capsys: C
     assert re.fullmatch(rf"tell: {name}: the run record is not written \(.+\)\n", capsys.readouterr().err)
 
 
-def test_a_stage_that_ends_well_leaves_a_record(world: Path) -> None:
+def test_a_stage_that_ends_well_leaves_a_record_in_place_of_the_one_before(world: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    assert ending(lambda: None, "train@some") == 0
-    text = (world / "runs" / "train@some.json").read_text(encoding="utf-8")
+    for _ in range(2):
+        assert ending(lambda: None, "train@some") == 0
+    (path,) = (world / "runs").iterdir()
+    assert path.name == "train@some.json"
+    text = path.read_text(encoding="utf-8")
     record = json.loads(text)
     assert text.endswith("}\n")
     assert list(record) == ["stage", "started", "seconds", "peak_memory_bytes", "machine"]
@@ -82,12 +85,6 @@ def test_a_stage_that_ends_well_leaves_a_record(world: Path) -> None:
     words = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
     known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in words]
     assert record["machine"]["flags"] == (" ".join(known) or "none")
-
-
-def test_a_record_replaces_the_one_before(world: Path) -> None:
-    for _ in range(2):
-        assert ending(lambda: None) == 0
-    assert [path.name for path in (world / "runs").iterdir()] == ["tell.json"]
 
 
 def test_a_refusal_leaves_with_1_and_one_sentence_on_standard_error(run_stage: Run) -> None:

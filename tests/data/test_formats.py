@@ -29,19 +29,11 @@ def npy_of(header: str, data: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
 
 
-def images_refusal(tmp_path: Path, content: bytes, name: str = "images") -> str:
-    return _refusal(tmp_path / name, content, lambda path: read_images(path, IMAGES.shape))
-
-
-def labels_refusal(tmp_path: Path, content: bytes, name: str = "labels") -> str:
-    return _refusal(tmp_path / name, content, lambda path: read_labels(path, COUNT, 10))
-
-
-def _refusal(path: Path, content: bytes, read: Callable[[Path], object]) -> str:
-    """What the refusal says after the file's name."""
+def refused(path: Path, content: bytes) -> str:
+    """What is said after the name of a file that ought to hold images, or labels if it is called so."""
     path.write_bytes(content)
     with pytest.raises(FormatError) as caught:
-        read(path)
+        _ = read_labels(path, COUNT, 10) if path.stem == "labels" else read_images(path, IMAGES.shape)
     check_refusal(path, caught.value)
     return str(caught.value).removeprefix(f"{path}: ")
 
@@ -86,13 +78,12 @@ def test_a_missing_file_is_the_operating_system_s_to_report(tmp_path: Path) -> N
 
 
 def test_swapped_labels_and_images_are_called_that(tmp_path: Path) -> None:
-    assert images_refusal(tmp_path, idx(LABELS)) == (
+    assert refused(tmp_path / "images", idx(LABELS)) == (
         "IDX magic 0x00000801 is not that of images (0x00000803); this is a file of labels"
     )
-    assert labels_refusal(tmp_path, idx(IMAGES)).endswith("this is a file of images")
-    assert "shape (5,), expected uint8 of (5, 28, 28)" in images_refusal(
-        tmp_path, npz({"arr_0.npy": npy(LABELS) + b" " * 3800}), "swapped.npz"
-    )
+    assert refused(tmp_path / "labels", idx(IMAGES)).endswith("this is a file of images")
+    swapped = npz({"arr_0.npy": npy(LABELS) + b" " * 3800})
+    assert "shape (5,), expected uint8 of (5, 28, 28)" in refused(tmp_path / "swapped.npz", swapped)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +105,8 @@ def test_swapped_labels_and_images_are_called_that(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_the_announced_images_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
-    assert words in images_refusal(tmp_path, content)
-    assert words in images_refusal(tmp_path, gzip.compress(content))
+    assert words in refused(tmp_path / "images", content)
+    assert words in refused(tmp_path / "images", gzip.compress(content))
 
 
 GZIPPED = gzip.compress(idx(IMAGES))
@@ -131,20 +122,20 @@ GZIPPED = gzip.compress(idx(IMAGES))
     ],
 )
 def test_a_damaged_gzip_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
-    assert words in images_refusal(tmp_path, content)
+    assert words in refused(tmp_path / "images", content)
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_header_that_claims_2_147_483_648_images_reserves_no_memory(tmp_path: Path, packed: bool) -> None:
     content = idx(IMAGES, dimensions=(2**31, 28, 28))
     with little_memory(1):
-        assert "(2147483648, 28, 28)" in images_refusal(tmp_path, gzip.compress(content) if packed else content)
+        assert "(2147483648, 28, 28)" in refused(tmp_path / "images", gzip.compress(content) if packed else content)
 
 
 def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = gzip.compress(idx(IMAGES) + bytes(32 * MIB))
     with little_memory(1):
-        assert "more found" in images_refusal(tmp_path, bomb)
+        assert "more found" in refused(tmp_path / "images", bomb)
 
 
 @pytest.mark.parametrize(("label", "position"), [(10, 0), (255, 4)])
@@ -152,8 +143,8 @@ def test_a_label_of_no_class_is_refused_with_its_position(tmp_path: Path, label:
     labels = LABELS.copy()
     labels[position] = label
     words = f"label {label} at position {position} is not one of the 10 classes 0 to 9"
-    assert labels_refusal(tmp_path, idx(labels)) == words
-    assert labels_refusal(tmp_path, npz({"arr_0.npy": npy(labels)}), "labels.npz") == words
+    assert refused(tmp_path / "labels", idx(labels)) == words
+    assert refused(tmp_path / "labels.npz", npz({"arr_0.npy": npy(labels)})) == words
 
 
 class Trap:
@@ -173,8 +164,8 @@ def test_a_pickled_array_is_refused_and_not_executed(tmp_path: Path) -> None:
     assert sprung.exists(), "the trap works"
     sprung.unlink()
     padded = npy(array) + bytes(IMAGES.nbytes)
-    assert "object" in images_refusal(tmp_path, npz({"arr_0.npy": padded}), "pickled.npz")
-    assert "takes" in images_refusal(tmp_path, npz({"arr_0.npy": npy(array)}), "pickled.npz")
+    assert "object" in refused(tmp_path / "pickled.npz", npz({"arr_0.npy": padded}))
+    assert "takes" in refused(tmp_path / "pickled.npz", npz({"arr_0.npy": npy(array)}))
     assert not sprung.exists()
 
 
@@ -210,7 +201,7 @@ def test_a_pickled_array_is_refused_and_not_executed(tmp_path: Path) -> None:
     ],
 )
 def test_an_npz_of_anything_else_is_refused(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
-    assert words in images_refusal(tmp_path, npz(members), "wrong.npz")
+    assert words in refused(tmp_path / "wrong.npz", npz(members))
 
 
 def test_twice_the_same_member_is_refused(tmp_path: Path) -> None:
@@ -219,7 +210,7 @@ def test_twice_the_same_member_is_refused(tmp_path: Path) -> None:
         archive.writestr("arr_0.npy", npy(IMAGES))
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("arr_0.npy", npy(IMAGES[::-1]))
-    assert "found ['arr_0.npy', 'arr_0.npy']" in images_refusal(tmp_path, stream.getvalue(), "twice.npz")
+    assert "found ['arr_0.npy', 'arr_0.npy']" in refused(tmp_path / "twice.npz", stream.getvalue())
 
 
 def patched(archive: bytes, local: dict[int, bytes], central: dict[int, bytes]) -> bytes:
@@ -254,16 +245,16 @@ SHORT = npz({"arr_0.npy": npy(IMAGES)[:-100]}, zipfile.ZIP_STORED)
     ],
 )
 def test_a_damaged_npz_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
-    assert words in images_refusal(tmp_path, content, "damaged.npz")
+    assert words in refused(tmp_path / "damaged.npz", content)
 
 
 def test_an_npz_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
     bomb = npz({"arr_0.npy": npy(IMAGES) + bytes(32 * MIB)})
     with little_memory(1):
-        assert "takes 33,558,480 bytes" in images_refusal(tmp_path, bomb, "bomb.npz")
+        assert "takes 33,558,480 bytes" in refused(tmp_path / "bomb.npz", bomb)
 
 
 def test_an_npz_bomb_that_lies_about_its_size_is_refused_too(tmp_path: Path) -> None:
     bomb = npz({"arr_0.npy": npy(IMAGES) + bytes(32 * MIB)})
     with little_memory(1):
-        assert "damaged" in images_refusal(tmp_path, patched(bomb, {22: SIZE}, {24: SIZE}), "bomb.npz")
+        assert "damaged" in refused(tmp_path / "bomb.npz", patched(bomb, {22: SIZE}, {24: SIZE}))
