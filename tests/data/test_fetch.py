@@ -117,15 +117,11 @@ def nowhere() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}/"
 
 
-def contents(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
 def refusal(file: PublishedFile, mirrors: list[str], folder: Path, timeout_seconds: float = PATIENCE_SECONDS) -> str:
     """The message of a fetch that fails, which has to leave nothing behind."""
     with pytest.raises(FetchError) as caught:
         fetch(file, mirrors, folder, MOST_BYTES, timeout_seconds=timeout_seconds, retries=0)
-    assert contents(folder) == []
+    assert list(folder.iterdir()) == []
     return str(caught.value)
 
 
@@ -150,7 +146,7 @@ def test_the_published_file_arrives_in_one_or_two_requests(
     assert path == folder / file.name
     assert path.read_bytes() == arrives
     assert mismatch(path, file, MOST_BYTES) is None
-    assert contents(folder) == [file.name]
+    assert list(folder.iterdir()) == [path]
     assert mirror.asked[0].path == "/data/train-labels.gz"
     assert mirror.asked[0].headers["Accept-Encoding"] == "identity", "not to compress it on the way"
     assert len(mirror.asked) == len(answers)
