@@ -1,5 +1,6 @@
 """The test set and the trained networks to metrics, predictions and the surest errors."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -18,7 +19,7 @@ from glyphline.model import inference, networks, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from stages import evaluate
-from tests.conftest import Capture, Labelled, Write
+from tests.conftest import REPOSITORY, Capture, Labelled, Write
 
 KANA = list("おきすつなはまやれを")
 VARIANTS = {"wide": {"dense": [16], "epochs": 1}, "thin": {"dense": [4], "epochs": 1}}
@@ -45,24 +46,39 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
     for name, values in VARIANTS.items():
         network = networks.build(Variant.model_validate(values), (28, 28, 1), 10, steps=1)
         save(network, folder / "models" / f"{name}.keras")
+    params = {"seed": 7, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.25}, "variants": VARIANTS}
+    (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+    shutil.copytree(REPOSITORY / "datasets", folder / "datasets")
     return folder
 
 
 @pytest.fixture
-def trained(judged: Path, world: Path, write_params: Write) -> Path:
+def trained(judged: Path, world: Path) -> Path:
     """The world with the test set, the networks and the parameters."""
-    shutil.copytree(judged, world, dirs_exist_ok=True)
-    write_params(variants=VARIANTS)
-    return world
+    return Path(shutil.copytree(judged, world, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="module")
+def evaluated_once(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, and evaluate has run in it. Not to be written to."""
+    folder = Path(shutil.copytree(judged, tmp_path_factory.mktemp("evaluated"), dirs_exist_ok=True))
+    with contextlib.chdir(folder):
+        evaluate.main()
+    return folder
+
+
+@pytest.fixture
+def evaluated(evaluated_once: Path, world: Path) -> Path:
+    """The world in which evaluate has run."""
+    return Path(shutil.copytree(evaluated_once, world, dirs_exist_ok=True))
 
 
 def read_json(path: str) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelled) -> None:
-    assert not list((trained / "data").rglob("train*")), "no training data are needed"
-    evaluate.main()
+def test_what_is_written_agrees_with_the_networks(evaluated: Path, digits: Labelled) -> None:
+    assert not list((evaluated / "data").rglob("train*")), "no training data are needed"
     images, labels = digits[0][::5], digits[1][::5]
     metrics = read_json("metrics/test.json")
     per_class = pd.read_csv("metrics/per_class.csv")
@@ -94,9 +110,8 @@ def test_what_is_written_agrees_with_the_networks(trained: Path, digits: Labelle
 
 
 def test_labels_to_check_are_those_that_the_best_on_validation_images_finds_least_probable(
-    trained: Path, digits: Labelled
+    evaluated: Path, digits: Labelled
 ) -> None:
-    evaluate.main()
     table = pd.read_csv("data/evaluation/labels_to_check.csv")
     with np.load("data/evaluation/labels_to_check.npz") as arrays:
         shown = arrays["images"]
@@ -132,18 +147,18 @@ def test_several_seeds_are_judged_one_by_one_and_make_a_spread(trained: Path, di
     assert "seeds" not in metrics["thin"]
 
 
-def test_judging_again_writes_the_same_bytes(trained: Path) -> None:
+def test_judging_again_writes_the_same_bytes(evaluated: Path) -> None:
     written = []
-    for _ in range(2):
-        evaluate.main()
+    for again in (False, True):
+        if again:
+            evaluate.main()
         files = [*Path("metrics").rglob("*.*"), *Path("data/evaluation").rglob("*.*"), paths.NETWORK_TO_TRY]
         written.append({str(path): path.read_bytes() for path in files})
     assert len(written[0]) == 2 + 3 + 2 + 1 + 2 * 4
     assert written[0] == written[1]
 
 
-def test_the_network_to_try_is_the_best_of_the_small_ones_and_null_where_none_is(trained: Path) -> None:
-    evaluate.main()
+def test_the_network_to_try_is_the_best_of_the_small_ones_and_null_where_none_is(evaluated: Path) -> None:
     to_try = json.loads(paths.NETWORK_TO_TRY.read_text(encoding="utf-8"))
     assert (to_try["variant"], to_try["image"]) == ("thin", [28, 28, 1])
     for variants, shape in ((["wide"], (28, 28)), (["thin"], (28, 28, 3))):

@@ -31,9 +31,10 @@ def inside(path: Any) -> str | None:
     """The path as dvc.yaml would have it, byte-code as its source; None for what lies elsewhere."""
     if not isinstance(path, str | bytes | os.PathLike):
         return None  # an open file's number
-    place = Path(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - resolve() would leave for the cache
-    if not place.is_relative_to(ROOT):
+    text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - resolve() would leave for the cache
+    if text != str(ROOT) and not text.startswith(f"{ROOT}{os.sep}"):
         return None
+    place = Path(text)
     if place.suffix == ".pyc":
         place = Path(importlib.util.source_from_cache(str(place)))
     return place.relative_to(ROOT).as_posix()
