@@ -106,7 +106,9 @@ def test_a_network_that_is_no_chain_is_refused_in_a_sentence() -> None:
 
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["fast", "gelu", "softmax", "even", "unpooled"])
+@pytest.mark.parametrize(
+    "name", ["fast", *(pytest.param(name, marks=pytest.mark.long) for name in ("gelu", "softmax", "even", "unpooled"))]
+)
 def test_litert_says_the_same_and_so_do_colours(name: str, channels: int) -> None:
     images = np.random.default_rng(5).integers(0, 256, (20, 20, 20, 3), np.uint8)
     images = images[..., 0] if channels == 1 else images

@@ -137,6 +137,7 @@ def test_rungs_give_the_same_on_two_workers_after_a_kill_and_after_a_search_of_f
     assert same_outputs(calm, fewer)
 
 
+@pytest.mark.long
 def test_a_search_of_some_minutes_says_that_it_is_not_reproducible_and_keeps_its_trials(
     searchable: World, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(prepared
     assert [report.validation_score for report in parts] == [report.validation_score for report in whole]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("deterministic")
 def test_balanced_accuracy_is_that_of_the_network_on_the_validation_split(prepared: Path) -> None:
     splits = Splits.load(prepared)

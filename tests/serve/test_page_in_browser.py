@@ -163,6 +163,7 @@ def differing(route: Any) -> None:
     route.fulfill(response=answer, json=record)
 
 
+@pytest.mark.long
 def test_it_asks_for_the_token_or_takes_it_from_the_address(browser: Browser, exports: Path) -> None:
     with serving(exports, "--token", "secret") as server:
         for address in (server.address, f"{server.address}/#secret"):
