@@ -51,6 +51,7 @@ FORGED = {
     "a/../b": "Parameters 'variants.a/../b' are missing from 'params.yaml'",
     "$(touch PWNED)": f"params.yaml: variants.$(touch PWNED): {NAME}\n",
     "new\nline": f"params.yaml: variants.'new\\nline': {NAME}\n",
+    "m" * 41: f"params.yaml: variants.{'m' * 41}: {NAME}\n",
     "m" * 999: "File name too long",
 }
 

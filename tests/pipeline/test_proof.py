@@ -1,4 +1,4 @@
-"""Real rebuilds from nothing, of a pipeline cut down to one small network. The tests build on each other."""
+"""Real rebuilds from nothing, of the small pipeline that all tests share. The tests build on each other."""
 
 import subprocess
 import sys

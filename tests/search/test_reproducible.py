@@ -41,7 +41,7 @@ COUNT = SEARCH["trials"]
 def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2)
     process = start(folder, "stages.tune", NAME)
-    wait_for(process, "1 of 4 done")
+    wait_for(process, " of 4 done")
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     hosts = {
         connection.laddr.ip
@@ -58,7 +58,7 @@ def test_two_workers_give_the_bytes_of_one_and_listen_to_no_network(undisturbed:
 def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(undisturbed: Path, searchable: World) -> None:
     folder = searchable(workers=2, trials=COUNT - 1)
     first = start(folder, "stages.tune", NAME)
-    wait_for(first, "1 of 3 done")
+    wait_for(first, " of 3 done")
     children = psutil.Process(first.pid).children(recursive=True)
     first.send_signal(signal.SIGKILL)
     first.communicate()
@@ -75,7 +75,7 @@ def test_a_search_that_is_killed_goes_on_from_there_even_to_more_trials(undistur
 @pytest.mark.long
 def test_ctrl_c_is_one_line_and_leaves_no_process(searchable: World) -> None:
     process = start(searchable(workers=2), "stages.tune", NAME)
-    wait_for(process, "1 of 4 done")
+    wait_for(process, " of 4 done")
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=LONGEST)
@@ -192,7 +192,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searcha
     environment, _, (_, doomed) = cluster
     folder = searchable()
     process = start(folder, "stages.tune", NAME, **environment)
-    wait_for(process, "1 of 4 done")
+    wait_for(process, " of 4 done")
     trial_processes = psutil.Process(doomed.pid).children()
     assert trial_processes, "the worker that is to die has a trial"
     os.kill(doomed.pid, signal.SIGKILL)
@@ -205,7 +205,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(undisturbed: Path, searcha
 def test_a_scheduler_that_dies_is_one_sentence(searchable: World, cluster: Cluster) -> None:
     environment, scheduler, _ = cluster
     process = start(searchable(seed=8), "stages.tune", NAME, **environment)
-    wait_for(process, "1 of 4 done")
+    wait_for(process, " of 4 done")
     kill_group(scheduler)
     output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 1

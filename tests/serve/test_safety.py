@@ -17,6 +17,7 @@ from PIL import Image
 from glyphline.cli import main
 from glyphline.serve import application, command
 from tests.conftest import Capture
+from tests.fuzzing import picture, resealed
 from tests.search.conftest import wait_until
 from tests.serve.conftest import Server, serving
 
@@ -141,6 +142,11 @@ def test_without_an_exported_network_it_says_how_to_make_one(world: Path, capsys
 # Pictures that are not what they seem
 
 
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it has ten thousand million pixels."""
+    return resealed(picture("PNG"), lambda png: png[:16] + struct.pack(">II", 100_000, 100_000) + png[24:])
+
+
 def large() -> bytes:
     """A PNG of few bytes and 64 million pixels, which `glyphline predict` would read."""
     file = io.BytesIO()
@@ -160,6 +166,7 @@ def endless() -> bytes:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (bomb, "more than 50,000,000 pixels"),
         (large, "more than 50,000,000 pixels"),
         pytest.param(endless, "takes too much time or memory", marks=pytest.mark.long),
     ],
