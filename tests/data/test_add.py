@@ -374,7 +374,7 @@ LARGE = resealed(png(IMAGES[0]), lambda content: content[:16] + struct.pack(">2I
         (pixel_rows(head=True).splitlines()[0].encode(), "no pixels in it"),
         (b"a,b\n1,2\n", "no pixels in it"),
         (b"", "no folder, archive, table or array"),
-        ("".join(f"class{n}{16 * ',0'}\n" for n in range(4001)).encode(), "there are more than 4,000 classes"),
+        ("".join(f"class{n}{16 * ',0'}\n" for n in range(50_000)).encode(), "there are more than 4,000 classes"),
         (b"\x89HDF\r\n\x1a\n" + bytes(600), "this is an HDF5 file"),
         (b"\x80\x04\x95" + bytes(600), "this is a Python pickle, which can run code"),
         (png(IMAGES[0]), "this is one picture"),
@@ -413,3 +413,11 @@ def test_two_files_of_one_name_are_refused(world: Path) -> None:
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a/1.png", png(IMAGES[1]))
     assert "two files in it are called a/1.png" in refusal("set.zip")
+
+
+@pytest.mark.long  # it is of 1.2 GB; the quick run has one that only says so
+def test_a_bomb_is_refused_before_it_goes_off(world: Path) -> None:
+    with zipfile.ZipFile(world / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(9):
+            archive.writestr(f"a/{number}.png", bytes(1 << 27))
+    assert "it would unpack to" in refusal("set.zip")

@@ -1,5 +1,4 @@
-"""The report in a real browser: what only a browser can tell. More, for whoever cannot see it or has a
-small window, is in test_try_in_browser.py."""
+"""The report in a real browser: what only a browser can tell."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.browser import DESKTOP, PHONE, opened
@@ -81,6 +81,22 @@ def test_without_script_the_page_is_whole_and_has_no_dead_button(open_page: Open
     assert names == ["winner", "tuned", "large_but_worse"]
     assert page.locator("button").count() == 0
     assert page.locator(".wide:not([tabindex])").count() == 0
+
+
+@pytest.mark.long  # the quick run looks at the page with a network to try: test_try_in_browser.py
+@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+def test_without_a_network_to_try_axe_finds_nothing_and_no_window_has_to_be_scrolled_sideways(
+    open_page: Open, viewport: dict[str, int], scheme: str
+) -> None:
+    page = open_page(viewport, color_scheme=scheme)
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    rules = {each["id"] for each in results.response["passes"]}
+    assert {"color-contrast", "heading-order", "image-alt", "landmark-one-main", "page-has-heading-one"} <= rules
+    for width in (320, 390, 820, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.wait_for_function("!document.querySelector('.wide[tabindex]')")  # each table fits
 
 
 def test_on_a_phone_a_picture_opens_at_its_own_size_and_closes(open_page: Open) -> None:

@@ -100,6 +100,9 @@ def test_review_and_report_agree_on_a_pair_of_results(
     comparison = compare_results(before, after)
     assert verdicts(comparison) == {"mlp": verdict}
     change = comparison.variants[0].changes["accuracy"]
+    if poor and good:
+        assert change.images is not None
+        assert change.seeds is not None
     if verdict is Verdict.BETTER:
         assert change.p_value == max(each.p_value for each in (change.images, change.seeds) if each)
 

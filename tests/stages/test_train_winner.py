@@ -21,9 +21,9 @@ SEARCH: dict[str, Any] = {
 }
 
 
-def found(folder: Path) -> None:
+def found(folder: Path, **changes: Any) -> None:
     """Write what tune writes: the winner's variant, whole."""
-    variant = Variant.model_validate(SEARCH["fixed"] | {"dense": [8]}).model_dump()
+    variant = Variant.model_validate(SEARCH["fixed"] | {"dense": [8]} | changes).model_dump()
     (folder / "metrics/search/tuned").mkdir(parents=True)
     winner = {"trial": 0, "validation_accuracy": 0.5, "best_epoch": 1, "variant": variant}
     (folder / "metrics/search/tuned/winner.json").write_text(json.dumps(winner), encoding="utf-8")
@@ -56,4 +56,14 @@ def test_a_final_that_makes_no_network_is_one_sentence_with_the_section_to_chang
     write_params(searches={"tuned": SEARCH | {"final": final}})
     found(world)
     assert refusal(train_winner.main, "tuned").startswith(f"params.yaml: searches.tuned.final: {said}")
+    assert not (world / "models").exists()
+
+
+def test_a_winner_that_goes_astray_is_one_sentence_with_the_key_to_change(
+    world: Path, digits: Labelled, write_params: Write
+) -> None:
+    prepare(world, digits)
+    write_params(searches={"tuned": SEARCH})
+    found(world, optimizer="sgd", learning_rate=1e38)
+    assert refusal(train_winner.main, "tuned").startswith("params.yaml: searches.tuned.final.learning_rate: ")
     assert not (world / "models").exists()
