@@ -249,6 +249,17 @@ def clone(finished: Clone, tmp_path: Path) -> Clone:
 
 
 @pytest.fixture(scope="session")
+def lean(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The finished repository with one variant and one search, for what runs it again and again. Not to be written to.
+
+    Its last commit is the run, the one before has nothing run, as in the finished one.
+    """
+    from tests.pipeline.conftest import Clone, thin_out
+
+    return Clone(once(tmp_path_factory, "lean", lambda folder: thin_out(finished, folder)) / "clone")
+
+
+@pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage has run, made up (tests/finished.py). To be copied, not to be written to."""
     from tests.finished import finish

@@ -93,34 +93,32 @@ def said_when_failing(output: str) -> str:
 @needs_mounts
 @pytest.mark.long
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_disk_full_before_a_stage_has_written_all_is_one_sentence(
-    finished: Clone, tmp_path: Path, stage: str
-) -> None:
-    disk_fills_up(finished, tmp_path, stage, share=0.5)
+def test_a_disk_full_before_a_stage_has_written_all_is_one_sentence(lean: Clone, tmp_path: Path, stage: str) -> None:
+    disk_fills_up(lean, tmp_path, stage, share=0.5)
 
 
 @needs_mounts
 @pytest.mark.long
 @pytest.mark.parametrize("stage", ["download", "train@mlp", "plot"])
-def test_a_disk_full_before_dvc_has_cached_all_is_one_sentence(finished: Clone, tmp_path: Path, stage: str) -> None:
-    disk_fills_up(finished, tmp_path, stage, share=1.5)
+def test_a_disk_full_before_dvc_has_cached_all_is_one_sentence(lean: Clone, tmp_path: Path, stage: str) -> None:
+    disk_fills_up(lean, tmp_path, stage, share=1.5)
 
 
-def disk_fills_up(finished: Clone, tmp_path: Path, stage: str, share: float) -> None:
+def disk_fills_up(lean: Clone, tmp_path: Path, stage: str, share: float) -> None:
     """Run a stage with room for a share of what it writes, and once more with room."""
-    written = outs(finished, stage)
+    written = outs(lean, stage)
     own = sum(int(out["size"]) for out in written)
     if stage == "tune@tuned":  # its study is most of what it writes
-        own = max(path.stat().st_size for path in (finished.root / "runs/search").iterdir())
+        own = max(path.stat().st_size for path in (lean.root / "runs/search").iterdir())
     room = int(share * own)
     disk, after = tmp_path / "disk", tmp_path / "after"
     disk.mkdir()
-    deleted = " ".join(["runs/search", *(str(out["path"]) for out in written), *cached(finished, stage)])
-    arguments = (str(finished.root), str(disk), stage, str(room), deleted, str(after))
-    result = finished.run(*UNSHARE, "sh", "-c", FULL_DISK, "sh", *arguments)
+    deleted = " ".join(["runs/search", *(str(out["path"]) for out in written), *cached(lean, stage)])
+    arguments = (str(lean.root), str(disk), stage, str(room), deleted, str(after))
+    result = lean.run(*UNSHARE, "sh", "-c", FULL_DISK, "sh", *arguments)
     assert re.search("No space left on device|disk is full", said_when_failing(result.stdout)), result.stdout
-    assert (tmp_path / "after.lock").read_bytes() == (finished.root / "dvc.lock").read_bytes()
-    assert differing(finished, Clone(after)) == []
+    assert (tmp_path / "after.lock").read_bytes() == (lean.root / "dvc.lock").read_bytes()
+    assert differing(lean, Clone(after)) == []
 
 
 @needs_mounts
@@ -179,8 +177,9 @@ def test_a_file_of_dvc_s_in_the_way_is_named(clone: Clone, finished: Clone) -> N
 
 @pytest.mark.long  # the quick run has tests/review/test_integrity.py
 @pytest.mark.parametrize("path", ["models/mlp.keras", "data/prepared"])
-def test_damage_in_the_cache_is_found_and_mended(clone: Clone, finished: Clone, path: str) -> None:
-    (stage,) = [name for name in STAGES if path in [out["path"] for out in outs(finished, name)]]
+def test_damage_in_the_cache_is_found_and_mended(lean: Clone, tmp_path: Path, path: str) -> None:
+    clone = lean.copy(tmp_path / "clone")
+    (stage,) = [name for name in STAGES if path in [out["path"] for out in outs(lean, name)]]
     if (clone.root / path).is_dir():
         listing = in_store(clone.root / ".dvc/cache", next(str(o["md5"]) for o in outs(clone, stage)))
         entry = json.loads(listing.read_text(encoding="utf-8"))[0]
@@ -191,7 +190,7 @@ def test_damage_in_the_cache_is_found_and_mended(clone: Clone, finished: Clone, 
     flip_a_bit(copy)
     (clone.root / file).unlink()
     assert RUNNING.findall(clone.dvc("repro").stdout) == [], "DVC takes it from the cache as it is"
-    assert differing(finished, clone) == [file]
+    assert differing(lean, clone) == [file]
 
     result = verify(clone)
     assert result.returncode == 1
@@ -203,19 +202,19 @@ def test_damage_in_the_cache_is_found_and_mended(clone: Clone, finished: Clone, 
     (clone.root / file).unlink()
     copy.unlink()
     assert RUNNING.findall(clone.dvc("repro").stdout) == [stage]
-    assert differing(finished, clone) == []
+    assert differing(lean, clone) == []
     assert verify(clone).returncode == 0
 
 
 @pytest.mark.long
-def test_damage_in_a_remote_is_refused_where_the_remote_is_verified(finished: Clone, tmp_path: Path) -> None:
+def test_damage_in_a_remote_is_refused_where_the_remote_is_verified(lean: Clone, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    pushing = finished.copy(tmp_path / "pushing")
+    pushing = lean.copy(tmp_path / "pushing")
     pushing.dvc("remote", "add", "--default", "store", str(store))
     pushing.dvc("remote", "modify", "store", "verify", "true")
     pushing.commit("Name a remote")
     pushing.dvc("push")
-    digest = next(str(out["md5"]) for out in outs(finished, "train@mlp") if out["path"] == "models/mlp.keras")
+    digest = next(str(out["md5"]) for out in outs(lean, "train@mlp") if out["path"] == "models/mlp.keras")
     flip_a_bit(in_store(store, digest))
     pushing.git("clone", "--quiet", str(pushing.root), str(tmp_path / "clone"))
     clone = Clone(tmp_path / "clone")
@@ -225,4 +224,4 @@ def test_damage_in_a_remote_is_refused_where_the_remote_is_verified(finished: Cl
     assert "Traceback" not in result.stdout
     assert "models/mlp.keras" not in results(clone)
     assert RUNNING.findall(clone.dvc("repro").stdout) == ["train@mlp"]
-    assert differing(finished, clone) == []
+    assert differing(lean, clone) == []

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -25,18 +26,18 @@ CACHING_SECONDS = 0.2  # in which DVC does so, about
 
 
 @pytest.fixture(scope="module")
-def victim(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The commit that the finished repository was run from, nothing run yet."""
+def victim(lean: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The commit that the lean repository was run from, nothing run yet."""
     clone = Clone(tmp_path_factory.mktemp("victim"))
-    clone.git("clone", "--quiet", str(finished.root), ".")
+    clone.git("clone", "--quiet", str(lean.root), ".")
     clone.git("reset", "--quiet", "--hard", "HEAD~1")
     return clone
 
 
 @pytest.fixture(scope="module")
-def complete(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy of the finished repository, to be harmed."""
-    return finished.copy(tmp_path_factory.mktemp("complete") / "clone")
+def complete(lean: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the lean repository, to be harmed."""
+    return lean.copy(tmp_path_factory.mktemp("complete") / "clone")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def assert_same(one: Clone, other: Clone) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_killed_anywhere_is_right_in_the_next_run(
-    finished: Clone, victim: Clone, seconds: dict[str, float], stage: str
+    lean: Clone, victim: Clone, seconds: dict[str, float], stage: str
 ) -> None:
     chance = random.Random(f"kills of {stage}")
     running, within = f"Running stage '{stage}'", 0.8 * seconds[stage]
@@ -135,18 +136,19 @@ def test_a_stage_killed_anywhere_is_right_in_the_next_run(
     done = "Updating lock file"
     strike_often(victim, stage, after=done, within=CACHING_SECONDS, times=KILLS_AFTER, chance=chance)
     repro(victim, stage.partition("@")[0])  # all variants: only one is killed
-    assert victim.stages()[stage] == finished.stages()[stage]
+    assert victim.stages()[stage] == lean.stages()[stage]
 
 
-def test_after_all_these_kills_every_byte_is_that_of_an_uninterrupted_run(finished: Clone, victim: Clone) -> None:
+def test_after_all_these_kills_every_byte_is_that_of_an_uninterrupted_run(lean: Clone, victim: Clone) -> None:
     repro(victim)
-    assert_same(finished, victim)
+    assert_same(lean, victim)
     assert "Data and pipelines are up to date." in victim.dvc("status").stdout
     assert not list(victim.root.rglob("*.partial")), "half-written files"
 
 
-def test_a_dvc_lock_cut_short_is_made_again_without_training(clone: Clone, finished: Clone) -> None:
-    whole = finished.read("dvc.lock")
+def test_a_dvc_lock_cut_short_is_made_again_without_training(lean: Clone, tmp_path: Path) -> None:
+    clone = lean.copy(tmp_path / "clone")
+    whole = lean.read("dvc.lock")
     cuts = [0, whole.index("hash: md5") + 7, *random.Random("cuts").sample(range(len(whole)), 6)]
     unreadable = 0
     for cut in cuts:
@@ -162,13 +164,13 @@ def test_a_dvc_lock_cut_short_is_made_again_without_training(clone: Clone, finis
             result = clone.dvc("repro")
         assert "Traceback" not in result.stdout
         assert RUNNING.findall(result.stdout) == [], cut
-        assert differing(finished, clone) == []
+        assert differing(lean, clone) == []
     assert 0 < unreadable < len(cuts)
 
 
 @pytest.mark.parametrize("stage", ["preprocess", "train@mlp", "tune@tuned", "evaluate"])
 def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
-    finished: Clone, complete: Clone, seconds: dict[str, float], stage: str
+    lean: Clone, complete: Clone, seconds: dict[str, float], stage: str
 ) -> None:
     delay = random.Random(f"orphans of {stage}").uniform(0.2, 0.6) * seconds[stage]
 
@@ -182,10 +184,10 @@ def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
     repro(complete, "--force", "--single-item", stage)
     wait_until(lambda: not at_work(complete), f"nothing of {stage} is left")
     repro(complete)
-    assert_same(finished, complete)
+    assert_same(lean, complete)
 
 
-def test_a_killed_search_takes_its_workers_with_it(finished: Clone, complete: Clone) -> None:
+def test_a_killed_search_takes_its_workers_with_it(lean: Clone, complete: Clone) -> None:
     shutil.rmtree(complete.root / "runs/search")
     process = complete.start("dvc", "repro", "--force", "--single-item", "tune@tuned", PYTHONUNBUFFERED="1")
     said = "".join(lines_until(process, "1 of 2 done"))
@@ -199,4 +201,4 @@ def test_a_killed_search_takes_its_workers_with_it(finished: Clone, complete: Cl
     # Forced: DVC may know what comes of a search that was over before.
     said = complete.dvc("repro", "--force", "--single-item", "tune@tuned").stdout
     assert "1 of 2 trials were done before" in said
-    assert_same(finished, complete)
+    assert_same(lean, complete)

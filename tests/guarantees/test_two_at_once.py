@@ -18,9 +18,9 @@ QUEUE_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
-def one_after_the_other(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+def one_after_the_other(lean: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
     """The results of each experiment, run alone."""
-    clone = finished.copy(tmp_path_factory.mktemp("serial") / "clone")
+    clone = lean.copy(tmp_path_factory.mktemp("serial") / "clone")
     found = {}
     for name, epochs in ASKED.items():
         clone.dvc("exp", "run", "-S", f"variants.mlp.epochs={epochs}")
@@ -39,13 +39,13 @@ def one_after_the_other(finished: Clone, tmp_path_factory: pytest.TempPathFactor
     ],
 )
 def test_a_second_repro_during_the_first(
-    finished: Clone,
+    lean: Clone,
     tmp_path_factory: pytest.TempPathFactory,
     one_after_the_other: dict[str, dict[str, bytes]],
     command: str,
     moment: str,
 ) -> None:
-    clone = finished.copy(tmp_path_factory.mktemp("clone") / "clone")
+    clone = lean.copy(tmp_path_factory.mktemp("clone") / "clone")
     replace(clone.root / "params.yaml", "    epochs: 1\n", f"    epochs: {ASKED['two']}\n")  # of mlp, the first variant
     first = clone.start(command, "repro", PYTHONUNBUFFERED="1")
     said = "".join(lines_until(first, moment)) if moment else ""
@@ -62,17 +62,17 @@ def test_a_second_repro_during_the_first(
 
 
 def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
-    finished: Clone, tmp_path_factory: pytest.TempPathFactory, one_after_the_other: dict[str, dict[str, bytes]]
+    lean: Clone, tmp_path_factory: pytest.TempPathFactory, one_after_the_other: dict[str, dict[str, bytes]]
 ) -> None:
-    clone = finished.copy(tmp_path_factory.mktemp("queue") / "clone")
+    clone = lean.copy(tmp_path_factory.mktemp("queue") / "clone")
     for name, epochs in ASKED.items():
         clone.dvc("exp", "run", "--queue", "--name", name, "-S", f"variants.mlp.epochs={epochs}")
     clone.dvc("queue", "start", "--jobs", "2")
-    for _ in range(QUEUE_SECONDS):
+    for _ in range(QUEUE_SECONDS // 4):
         status = clone.dvc("queue", "status").stdout
         if not re.search(r"\b(Queued|Running)\b", status):
             break
-        time.sleep(1)
+        time.sleep(4)  # to ask costs a second of a core
     assert status.count("Success") == len(ASKED), status
     table = clone.run("glyphline", "sweep", "mlp", "--figure", "sweep.png").stdout
     assert [line.split()[1] for line in table.splitlines() if re.match(r"\| \d", line)] == ["2", "3"]
@@ -82,4 +82,4 @@ def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
         assert results(clone) == one_after_the_other[name]
     clone.git("checkout", "HEAD", "--", ".")
     clone.dvc("checkout")
-    assert differing(finished, clone) == []
+    assert differing(lean, clone) == []

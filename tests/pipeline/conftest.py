@@ -102,6 +102,21 @@ def build(folder: Path) -> None:
     (folder / "said.txt").write_text(said, encoding="utf-8")
 
 
+def thin_out(finished: Clone, folder: Path) -> None:
+    """Copy the finished repository to folder/clone, leave its first variant and first search, and commit that anew."""
+    clone = finished.copy(folder / "clone")
+    clone.git("reset", "--quiet", "--soft", "HEAD~1")
+    shrink(clone.root / "params.yaml", variants=("mlp",))
+    clone.git("commit", "--quiet", "--message", "Fewer", "params.yaml")
+    for gone in ("convnet", "auto"):
+        for path in [
+            found for place in ("metrics", "models", "data") for found in clone.root.glob(f"{place}/**/{gone}*")
+        ]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    clone.run("glyphline", "repro")
+    clone.commit("Run it")
+
+
 def start_repository(root: Path) -> Clone:
     """Make a folder a git repository with one commit of all that is in it."""
     scratch = Clone(root)
