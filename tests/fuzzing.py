@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import resource
 import struct
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -27,7 +28,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from subprocess import CompletedProcess
 from types import FunctionType
 from typing import Any, Literal
 from unittest.mock import patch
@@ -38,7 +38,6 @@ from PIL import Image
 from ruamel.yaml.error import ReusedAnchorWarning
 
 from glyphline.config import Params, load_params
-from glyphline.data import arrayed
 from glyphline.data import mat as mat_reader
 from glyphline.data.add import Request, examine
 from glyphline.data.formats import read_images, read_labels
@@ -242,13 +241,13 @@ def check_source(path: Path, content: bytes) -> bool:
 
 
 def check_mat(path: Path, content: bytes) -> bool:
-    """As check_source; of a few files the reader's process is a new one as it should be, of the others a fork of this."""
-    run = arrayed.subprocess.run if zlib.crc32(content) % STARTED == 0 else _forked
-    with patch.object(arrayed.subprocess, "run", run):
+    """As check_source. A few files are read by a process of their own, as they should be, the others by a fork."""
+    run = subprocess.run if zlib.crc32(content) % STARTED == 0 else _forked
+    with patch.object(subprocess, "run", run):
         return check_source(path, content)
 
 
-def _forked(command: list[str], **_: object) -> CompletedProcess[bytes]:
+def _forked(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
     """What `python -m glyphline.data.mat` does, without the start of Python and SciPy."""
 
     def read() -> None:
@@ -261,7 +260,7 @@ def _forked(command: list[str], **_: object) -> CompletedProcess[bytes]:
         process.start()
     process.join()
     assert process.exitcode is not None
-    return CompletedProcess(command, process.exitcode)
+    return subprocess.CompletedProcess(command, process.exitcode)
 
 
 def check_params(path: Path, content: bytes) -> bool:

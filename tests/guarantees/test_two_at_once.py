@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from tests.conftest import replace
 from tests.guarantees.conftest import differing, lines_until, results
 from tests.pipeline.conftest import Clone
 
@@ -17,13 +16,20 @@ ASKED = {"two": 2, "three": 3}  # epochs, by the name of the experiment
 QUEUE_SECONDS = 600
 
 
+def ask(clone: Clone, epochs: int) -> None:
+    """Set the epochs of mlp, the first variant."""
+    text = re.sub(r"^    epochs: \d$", f"    epochs: {epochs}", clone.read("params.yaml"), count=1, flags=re.MULTILINE)
+    (clone.root / "params.yaml").write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def one_after_the_other(lean: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
     """The results of each experiment, run alone."""
     clone = lean.copy(tmp_path_factory.mktemp("serial") / "clone")
     found = {}
     for name, epochs in ASKED.items():
-        clone.dvc("exp", "run", "-S", f"variants.mlp.epochs={epochs}")
+        ask(clone, epochs)
+        clone.dvc("repro")
         found[name] = results(clone)
     assert found["two"]["models/mlp.keras"] != found["three"]["models/mlp.keras"]
     return found
@@ -46,7 +52,7 @@ def test_a_second_repro_during_the_first(
     moment: str,
 ) -> None:
     clone = lean.copy(tmp_path_factory.mktemp("clone") / "clone")
-    replace(clone.root / "params.yaml", "    epochs: 1\n", f"    epochs: {ASKED['two']}\n")  # of mlp, the first variant
+    ask(clone, ASKED["two"])
     first = clone.start(command, "repro", PYTHONUNBUFFERED="1")
     said = "".join(lines_until(first, moment)) if moment else ""
     assert moment in said

@@ -79,7 +79,9 @@ class Clone:
 
     def copy(self, destination: Path) -> Clone:
         """The same again, with a DVC cache of its own."""
-        return Clone(shutil.copytree(self.root, destination, symlinks=True))
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", self.root, destination], check=True)  # in a third of the time of shutil.copytree
+        return Clone(destination)
 
     def commit(self, message: str = "Work") -> str:
         """Commit everything, and return the hash."""
