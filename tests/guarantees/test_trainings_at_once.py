@@ -44,12 +44,16 @@ def test_whatever_ended_it_the_next_run_goes_on_to_the_bytes_of_dvc_repro(finish
     (folder / "params.yaml").write_text(params.replace("learning_rate: 0.001", "learning_rate: 1.0e+38", 1))
 
     said = ""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for number, moment in (
+        (signal.SIGINT, "4 networks, 3 at once: tune@"),
+        (signal.SIGTERM, "train@convnet: epoch"),
+        (signal.SIGKILL, "train@convnet: epoch"),
+    ):
         process = clone.start(*command)
         assert process.stdout is not None
         for line in process.stdout:
             said += line
-            if line.startswith("train@convnet: epoch"):
+            if line.startswith(moment):
                 break
         process.send_signal(number)
         said += process.communicate()[0]
