@@ -111,7 +111,7 @@ def test_a_stage_that_reads_params_yaml_refuses_all_of_it(
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("target", "cases"),
-    [("idx", 580_000), ("npz", 180_000), ("picture", 200_000), ("source", 20_000), ("mat", 1000), ("params", 20_000)],
+    [("idx", 580_000), ("npz", 180_000), ("picture", 200_000), ("source", 20_000), ("mat", 600), ("params", 20_000)],
 )
 def test_a_million_wrong_files_are_refused_or_read_right_in_two_gibibytes(target: str, cases: int) -> None:
     result = python("-m", "tests.fuzzing", target, "--cases", str(cases), "--seed", "2", cwd=REPOSITORY)
