@@ -159,8 +159,7 @@ def test_only_evaluate_opens_the_test_set(audit: Audit) -> None:
 
 
 @pytest.mark.long
-def test_other_labels_in_the_test_file_change_nothing_upstream(lean: Clone, tmp_path: Path) -> None:
-    clone = lean.copy(tmp_path / "clone")
+def test_other_labels_in_the_test_file_change_nothing_upstream(clone: Clone, finished: Clone) -> None:
     declared = declarations(clone.root)
     judging = ("evaluate", "plot", "report")
     upstream = [name for name in clone.stages() if name not in ("check", "download", *judging)]
@@ -172,7 +171,7 @@ def test_other_labels_in_the_test_file_change_nothing_upstream(lean: Clone, tmp_
     shutil.rmtree(clone.root / "runs")  # the finished study too: the trials run again
     np.savez(file, images=images, labels=(labels + 1) % 10)
     clone.run(sys.executable, "-c", PROGRAM, *upstream, "evaluate")
-    changed = differing(lean, clone)
+    changed = differing(finished, clone)
     assert "metrics/test.json" in changed
     assert [
         path for path in changed if not under(path, declared["evaluate"].written | {"data/raw/test.npz"}, "/")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.guarantees.conftest import STAGES, at_work, differing, lines_until
@@ -184,4 +185,21 @@ def test_a_stage_that_outlives_its_dvc_does_no_harm_to_the_next_run(
     repro(complete, "--force", "--single-item", stage)
     wait_until(lambda: not at_work(complete), f"nothing of {stage} is left")
     repro(complete)
+    assert_same(lean, complete)
+
+
+def test_a_killed_search_takes_its_workers_with_it(lean: Clone, complete: Clone) -> None:
+    shutil.rmtree(complete.root / "runs/search")
+    process = complete.start("dvc", "repro", "--force", "--single-item", "tune@tuned", PYTHONUNBUFFERED="1")
+    said = "".join(lines_until(process, "1 of 2 done"))
+    found = [each for each in psutil.Process(process.pid).children(recursive=True) if "stages.tune" in each.cmdline()]
+    assert found, said
+    assert any("glyphline.search.trial" in command for command in at_work(complete))
+    found[-1].kill()
+    process.communicate()
+    assert process.returncode != 0
+    wait_until(lambda: not at_work(complete), "the workers are gone")
+    # Forced: DVC may know what comes of a search that was over before.
+    said = complete.dvc("repro", "--force", "--single-item", "tune@tuned").stdout
+    assert "1 of 2 trials were done before" in said
     assert_same(lean, complete)

@@ -1,19 +1,40 @@
-"""A real `make prove` that fails. One that proves a commit: test_own_data.py."""
+"""Real rebuilds from nothing, of the small pipeline that all tests share. The tests build on each other."""
 
+import subprocess
 import sys
 
 import pytest
 
 from tests.pipeline.conftest import Clone
 
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
 
-@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning:dvc")
-def test_a_commit_that_cannot_be_run_gets_one_sentence_and_no_stage_is_told_of_a_cluster(clone: Clone) -> None:
-    says = "import os\nraise SystemExit(f\"check: {os.environ.get('GLYPHLINE_SCHEDULER')}\")\n"
-    (clone.root / "stages/check.py").write_text(says)
-    clone.commit("Break a stage")
-    command = (sys.executable, "-m", "glyphline.review.proof")
-    result = clone.run(*command, check=False, GLYPHLINE_SCHEDULER="tcp://127.0.0.1:9")
+
+@pytest.fixture(scope="module")
+def small(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the finished repository that may be changed."""
+    return finished.copy(tmp_path_factory.mktemp("small") / "clone")
+
+
+def prove(clone: Clone) -> subprocess.CompletedProcess[str]:
+    return clone.run(sys.executable, "-m", "glyphline.review.proof", check=False)
+
+
+@pytest.mark.long
+def test_a_rebuild_on_the_same_machine_gives_every_byte_and_asks_no_cluster(
+    small: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLYPHLINE_SCHEDULER", "tcp://127.0.0.1:9")
+    result = prove(small)
+    assert result.returncode == 0, result.stdout
+    assert "Running stage 'train@mlp'" in result.stdout, "what takes long shows where it is"
+    assert "**Proven to the byte:** " in result.stdout
+    assert small.git("status", "--porcelain") == ""
+
+
+def test_a_commit_that_cannot_be_run_gets_one_sentence(small: Clone) -> None:
+    (small.root / "stages/check.py").write_text("raise SystemExit('check: no')\n")
+    small.commit("Break a stage")
+    result = prove(small)
     assert result.returncode == 1
-    assert "\ncheck: None\n" in result.stdout
     assert result.stdout.splitlines()[-1] == "dvc repro failed, so nothing is proven; what it said stands above"
