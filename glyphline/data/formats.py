@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import gzip
+import math
 import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -48,11 +51,15 @@ def read_labels(path: Path, count: int, class_count: int) -> NDArray[np.uint8]:
     return labels
 
 
-def decompressed(path: Path) -> BinaryIO:
+@contextmanager
+def decompressed(path: Path) -> Iterator[BinaryIO]:
     """The content of a file, gzipped or not, as a stream."""
-    with path.open("rb") as start:
-        is_gzip = start.read(2) == _GZIP_MAGIC
-    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
+    with path.open("rb") as file:
+        if file.peek(2)[:2] == _GZIP_MAGIC:
+            with gzip.GzipFile(fileobj=file) as stream:
+                yield cast(BinaryIO, stream)
+        else:
+            yield file
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -72,7 +79,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     expected_magic = 0x800 + len(shape)
     header_bytes = 4 + 4 * len(shape)
-    value_count = int(np.prod(shape))
+    value_count = math.prod(shape)
     with decompressed(path) as stream:
         header = stream.read(header_bytes)
         if len(header) < 4:
@@ -107,7 +114,7 @@ def _read_npz(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & _ENCRYPTED:
             raise FormatError(f"{path}: {_NPZ_KEY!r} is packed or encrypted in a way that NumPy does not write")
         declared = entry.file_size
-        value_count = int(np.prod(shape))
+        value_count = math.prod(shape)
         if not value_count < declared <= value_count + _NPY_HEADER_LIMIT:
             raise FormatError(
                 f"{path}: {_NPZ_KEY!r} takes {declared:,} bytes, which an array of shape {shape} of uint8 does not"

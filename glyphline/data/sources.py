@@ -63,9 +63,7 @@ def open_sources(arguments: Sequence[str], options: Options, scratch: Path) -> S
         for each in (path, labels):
             if each is not None and not each.exists():
                 raise FormatError(f"{each}: there is no such file or folder")
-        folder = scratch / str(number)
-        folder.mkdir()
-        found += _open(path, labels, split, options, folder)
+        found += _open(path, labels, split, options, scratch / str(number))
     if len({source.is_pictures for source in found}) > 1:
         raise FormatError(
             f"{arguments[0]}: pictures and arrays of numbers do not go into one data set; add one of them"

@@ -143,9 +143,10 @@ class Tree:
                 yield self._held(member.name, member.size, content)
 
     def copy(self, names: set[str], folder: Path) -> dict[str, Path]:
-        """Files of the tree by their names, those of an archive copied into `folder`."""
+        """Files of the tree by their names, those of an archive copied into `folder`, which is made."""
         if self.kind == "folder":
             return {name: self.path / name for name in names}
+        folder.mkdir()
         places = {name: folder / f"{number}-{PurePosixPath(name).name}" for number, name in enumerate(sorted(names))}
         if self.kind == "zip":
             with zipfile.ZipFile(self.path) as archive:
