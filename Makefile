@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all lint format lock bench bench-full audit fuzz fuzz-guided verify review gate prove comment pictures clean
+.PHONY: help setup repro test test-all lint format lock bench bench-full audit fuzz verify review gate prove comment pictures clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 setup: .venv/ready ## Make .venv with the locked packages
 
@@ -33,11 +33,8 @@ repro: setup ## Set up, then bring data, models, metrics, plots and report up to
 test: setup ## Set up, then run the tests that take little time each
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-all: setup ## Set up, then run all tests but those of make fuzz: kills, faults, training too
-	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not fuzz"
-
-fuzz: setup ## Set up, then read a million wrong files, and send 100,000 wrong requests to the server
-	python -m pytest -n 2 -m fuzz
+test-all: setup ## Set up, then run all tests: kills, faults, fuzzing, training too
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "long or not long"
 
 lint: setup ## Check format, style and types
 	ruff format --check .
@@ -81,7 +78,7 @@ audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages
 	  if grep -q '^Found ' .venv/audit.log; then cat .venv/audit.log; \
 	  else echo "make audit: no service told of every locked package whether it has known vulnerabilities ($$(tail -n 1 .venv/audit.log | cut -c 1-200)); run it where the internet is within reach"; fi >&2; exit 1; }
 
-fuzz-guided: setup .venv/fuzz ## Feed every reader a million wrong files, guided by the code they reach; needs Linux on x86-64
+fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach; needs Linux on x86-64
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --hypothesis-profile=default
 	for target in idx npz picture source params; do PYTHONPATH="$(CURDIR)/.venv/fuzz" python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 

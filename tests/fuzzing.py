@@ -1,7 +1,7 @@
 """Wrong files by the million, each made of a right one, and what has to come of them: a right result or one sentence.
 
 Two engines share the checks: a plain one for pytest, whose cases follow from a seed, and Atheris, which is guided by
-the code that a case reaches (`make fuzz-guided`).
+the code that a case reaches (`make fuzz`).
 """
 
 from __future__ import annotations

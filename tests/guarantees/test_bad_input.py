@@ -108,7 +108,7 @@ def test_a_stage_that_reads_params_yaml_refuses_all_of_it(
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.fuzz
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("target", "cases"),
     [("idx", 580_000), ("npz", 180_000), ("picture", 200_000), ("source", 20_000), ("mat", 600), ("params", 20_000)],

@@ -78,7 +78,7 @@ def status(server: Server, content: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-@pytest.mark.parametrize("cases", [1_000, pytest.param(100_000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize("cases", [1_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_no_request_is_answered_with_500_and_none_ends_the_server(exports: Path, cases: int) -> None:
     right, random = requests(), Random(cases)
     contents = (wrong(right[case % len(right)], random) for case in range(cases))
