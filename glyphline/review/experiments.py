@@ -10,10 +10,12 @@ import pandas as pd
 
 from glyphline import paths
 from glyphline.errors import GlyphlineError
+from glyphline.evaluation.metrics import METRICS
 from glyphline.evaluation.numbers import percent_interval
+from glyphline.review import markdown
 
 EXPERIMENT = "experiment"
-CELL_COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "loss", "n")
+CELL_COLUMNS = (*(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")), "loss", "n")
 
 
 def read_experiments() -> list[Any]:
@@ -68,21 +70,23 @@ def swept_parameters(table: pd.DataFrame) -> list[str]:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """The table of collect() as Markdown: accuracies in per cent with their intervals."""
+    """The table of collect() as Markdown: accuracies in per cent with their intervals, by METRICS."""
     swept = swept_parameters(table)
-    header = [*swept, "test accuracy, %", "95 % interval", "balanced, %", "loss", "experiment"]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    scores = [title for metric in METRICS.values() for title in (f"test {metric.title}, %", "95 % interval")]
+    rows = []
     for _, row in table.iterrows():
         cells = [
             *(str(row[key]) for key in swept),
-            f"{100 * row['accuracy']:.2f}",
-            percent_interval(row["accuracy_low"], row["accuracy_high"]),
-            f"{100 * row['balanced_accuracy']:.2f}",
+            *(
+                cell
+                for name in METRICS
+                for cell in (f"{100 * row[name]:.2f}", percent_interval(row[f"{name}_low"], row[f"{name}_high"]))
+            ),
             f"{row['loss']:.4f}",
             str(row[EXPERIMENT]),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown.table([*swept, *scores, "loss", "experiment"], rows)
 
 
 def _order(value: Any) -> tuple[int, float, str]:

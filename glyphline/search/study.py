@@ -23,13 +23,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import OperationalError
 
 from glyphline import paths
-from glyphline.errors import GlyphlineError
+from glyphline.errors import GlyphlineError, ParamsError
 from glyphline.model.training import Checkpoint
 from glyphline.search.cluster import versions
 from glyphline.search.rungs import targets
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, merged, suggest
 from glyphline.search.table import FAILED, STOPPED, row, trials_table, winner
+from glyphline.search.trial import METRICS
 
 STARTUP_TRIALS = 5  # of TPE, at random: half of the default number of trials
 
@@ -117,8 +118,10 @@ class Study:
             sampler=sampler(search, seed),
             pruner=pruner(search),
         )
-        self._drawn = f"trials in {search.minutes} minutes"  # the attribute that says how many there are
-        self.count: int | None = search.trials if search.minutes is None else self._study.user_attrs.get(self._drawn)
+        self._count_key = f"trials in {search.minutes} minutes"
+        self.count: int | None = (
+            search.trials if search.minutes is None else self._study.user_attrs.get(self._count_key)
+        )
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)[: self.count]
@@ -136,7 +139,7 @@ class Study:
     def stop_drawing(self) -> None:
         """Let there be no more trials than there are."""
         self.count = len(self._trials())
-        self._study.set_user_attr(self._drawn, self.count)
+        self._study.set_user_attr(self._count_key, self.count)
 
     @property
     def drawn(self) -> int:
@@ -258,8 +261,11 @@ class Study:
 def open_study(search: Search, seed: int, data: str, metric: str) -> Iterator[Study]:
     """The study of a search on the data with this digest by this metric, for one process at a time: another waits.
 
-    Raises GlyphlineError where its file cannot be read or written.
+    Raises ParamsError for a metric that no trial measures, GlyphlineError where its file cannot be read or written.
     """
+    if metric not in METRICS:
+        known = " or ".join(METRICS)
+        raise ParamsError(f"{paths.PARAMS}: searches: a search goes by {known}, but {metric!r} leads the data set")
     path = paths.study(digest(search, seed, [data, metric], versions()))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:

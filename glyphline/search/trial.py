@@ -26,6 +26,7 @@ from glyphline.model.training import Checkpoint, Examples
 from glyphline.model.variant import Variant
 
 LONGEST_REASON = 120  # characters
+METRICS = ("accuracy", "balanced_accuracy")  # of the validation images, that a trial can be judged by
 
 
 class Report(NamedTuple):
@@ -155,7 +156,10 @@ def _listen(connection: Connection, inbox: SimpleQueue[tuple[Job, threading.Even
 
 
 def balanced_accuracy(labels: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """The mean recall of the classes that occur among the labels; both (n,)."""
+    """The mean recall of the classes that occur among the labels; both (n,).
+
+    As in glyphline.evaluation.metrics, which no search depends on: an edit there starts none again.
+    """
     images, hits = np.bincount(labels), np.bincount(labels[predicted == labels], minlength=int(labels.max()) + 1)
     return float((hits[images > 0] / images[images > 0]).mean())
 

@@ -2,10 +2,14 @@ from typing import Any
 
 import pytest
 
+from glyphline.evaluation.metrics import METRICS
 from glyphline.review import experiments
 from tests.conftest import refusal
 
-SCORE = {"accuracy_low": 0.9, "accuracy_high": 0.99, "balanced_accuracy": 0.95, "loss": 0.1, "n": 1000}
+SCORE = {
+    **{"accuracy_low": 0.9, "accuracy_high": 0.99, "loss": 0.1, "n": 1000},
+    **{"balanced_accuracy": 0.95, "balanced_accuracy_low": 0.92, "balanced_accuracy_high": 0.96},
+}
 
 
 def experiment(
@@ -85,3 +89,4 @@ def test_the_markdown_has_a_row_for_each_experiment() -> None:
     assert len(lines) == 2 + 4
     assert len({line.count("|") for line in lines}) == 1
     assert any("adam" in line and "96.00" in line and "15" in line for line in lines)
+    assert all(f"test {metric.title}, % | 95 % interval" in lines[0] for metric in METRICS.values())

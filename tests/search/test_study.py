@@ -19,9 +19,9 @@ from glyphline.search.cluster import versions
 from glyphline.search.loop import timing_warnings
 from glyphline.search.settings import Search
 from glyphline.search.space import distributions, merged, suggest
-from glyphline.search.study import Study, digest, pruner, sampler
+from glyphline.search.study import Study, digest, open_study, pruner, sampler
 from glyphline.search.table import winner
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, refusal
 from tests.search.conftest import SEARCH
 
 R5_SPACE: dict[str, Any] = {
@@ -34,6 +34,11 @@ R5_SPACE: dict[str, Any] = {
 
 def search(**changes: Any) -> Search:
     return Search.model_validate(SEARCH | changes)
+
+
+def test_a_leading_metric_that_no_trial_measures_is_refused() -> None:
+    said = refusal(open_study(search(), 1, "", "macro_f1").__enter__)
+    assert said.endswith(": a search goes by accuracy or balanced_accuracy, but 'macro_f1' leads the data set")
 
 
 def draws(wanted: Search, seed: int, count: int) -> list[dict[str, Any]]:
