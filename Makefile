@@ -1,4 +1,4 @@
-# Everything a user types. `make` alone says what there is.
+# Set-up, checks and rebuilds. `make` alone says what there is.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -78,7 +78,7 @@ audit: setup .venv/audit ## Ask for known vulnerabilities of the locked packages
 	  if grep -q '^Found ' .venv/audit.log; then cat .venv/audit.log; \
 	  else echo "make audit: no service told of every locked package whether it has known vulnerabilities ($$(tail -n 1 .venv/audit.log | cut -c 1-200)); run it where the internet is within reach"; fi >&2; exit 1; }
 
-fuzz: setup .venv/fuzz ## Feed every reader wrong files by the million, guided by the code they reach; needs Linux on x86-64
+fuzz: setup .venv/fuzz ## Quick tests with new random cases, then a million guided files (CASES=n) for each of five readers; needs Linux on x86-64
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --hypothesis-profile=default
 	for target in idx npz picture source params; do PYTHONPATH="$(CURDIR)/.venv/fuzz" python -m tests.fuzzing --guided "$$target" $${CASES:+--cases "$$CASES"}; done
 
@@ -99,7 +99,7 @@ prove: setup ## Rebuild the last commit from nothing in a scratch clone, and com
 comment: ## Post the page PAGE=file on pull request PR=number, or renew it there; needs gh
 	.github/comment
 
-pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chromium)
+pictures: setup ## Make pictures of README and docs/use.md; exports best, fast and mlp (needs Chromium)
 	mkdir -p docs/pictures
 	cp plots/accuracy_vs_cost.png docs/pictures/
 	cp plots/original/{curves,confusion,errors,network}.png docs/pictures/
@@ -108,7 +108,7 @@ pictures: setup ## Make the README's pictures of plots/ and report/ (needs Chrom
 	for variant in best fast mlp; do glyphline export "models/$$variant.keras"; done
 	python -m tests.serve.picture docs/pictures/serve.png
 
-clean: ## Remove what can be rebuilt: .venv, data, models, plots, report and DVC's cache
+clean: ## Remove .venv, data with downloads, models, plots, report, exports, runs (records, trials), DVC's cache and queue
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis plots report exports dvc_plots runs .dvc/cache .dvc/tmp
 	git clean -fdqX data models
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
