@@ -1,1 +1,1 @@
-"""The library that the stages are told with. It imports nothing from stages/."""
+"""The library that the stages use. It imports nothing from stages/."""

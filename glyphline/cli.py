@@ -1,4 +1,4 @@
-"""The `glyphline` command: what people do with what the pipeline made.
+"""The `glyphline` command: make data sets, run the pipeline, use what it made.
 
 One function a sub-command, with its arguments beside it. Nothing is imported at the top that takes seconds.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return the exit status: 0, or 1 after a sentence on stderr; 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="glyphline", description="What to do with what the pipeline made.")
+    parser = argparse.ArgumentParser(prog="glyphline", description="Make data sets, run the pipeline, use networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_data, _add_repro, _add_predict, _add_export, _add_serve, _add_review, _add_sweep, _add_runs):
         add(commands)
@@ -138,14 +138,16 @@ def _add_repro(commands: Commands) -> None:
 
 
 def _repro(arguments: argparse.Namespace) -> int:
+    from glyphline.evaluation.numbers import plural
     from glyphline.repro import repro
 
     changed = repro(arguments.jobs)
     if changed:
+        names = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
         print(
-            f"{len(changed)} files differ from the last commit: {', '.join(changed[:3])}, ...\n"
-            "A change of code or parameters does that, and so does another processor than the commit's: it rounds sums "
-            "otherwise, and training makes much of little.\n"
+            f"Different from the last commit: {names} ({plural(len(changed), 'file')})\n"
+            "A change of code or parameters does that, and so does a processor other than the commit's: it rounds sums "
+            "differently, and training amplifies that.\n"
             "To see whether any result differs by more than noise: glyphline review\n"
             "To take the commit's files back: git checkout dvc.lock metrics"
         )
@@ -183,7 +185,7 @@ def _add_export(commands: Commands) -> None:
         "export",
         help="write a trained network for other programs",
         description="Write a network as ONNX or LiteRT into a folder, with its classes, how pictures are prepared, and "
-        "a model card, once it has said what the original says of every validation and test image.",
+        "a model card, once it agrees with Keras on every validation and test image (int8: once it is not worse).",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras file that evaluate has judged")
     parser.add_argument("--format", choices=("onnx", "litert"), default="onnx", help="default: onnx")
@@ -207,7 +209,9 @@ def _add_serve(commands: Commands) -> None:
         description="Answer from exported networks (glyphline export) to a page in your browser, and to programs on "
         "this machine, until Ctrl-C. docs/use.md tells of both.",
     )
-    parser.add_argument("--model", type=Path, nargs="+", default=[], metavar="FOLDER", help="default: all in exports/")
+    parser.add_argument(
+        "--model", type=Path, nargs="+", default=[], metavar="FOLDER", help="default: all ONNX in exports/"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="listen elsewhere than to this machine; needs a token")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any that is free")
     parser.add_argument("--token", help="what callers have to bring; better in the environment, as GLYPHLINE_TOKEN")

@@ -50,13 +50,13 @@ class Params(BaseModel, extra="forbid", strict=True, frozen=True):
         allow_inf_nan=False,
         description="a trial that takes more fails; null for its worker's limit",
     )
-    gate: Gate = Field(default=Gate(), description="what a change of the test metrics must not fall short of")
+    gate: Gate = Field(default=Gate(), description="limits that `glyphline review --gate` holds the test metrics to")
 
     @field_validator("searches")
     @classmethod
     def _have_names_of_their_own(cls, searches: dict[str, Search], info: ValidationInfo) -> dict[str, Search]:
         if both := sorted(searches.keys() & info.data.get("variants", {}).keys()):
-            raise ValueError(f"{', '.join(both)}: a variant has this name already; call one of the two otherwise")
+            raise ValueError(f"{', '.join(both)}: a variant has this name already; rename one of the two")
         return searches
 
     def judged(self) -> list[str]:
@@ -105,7 +105,7 @@ def parse_params(values: Any, source: str) -> Params:
     """Check a mapping as read from params.yaml; `source` is what an error calls the file. Raises ParamsError."""
     if isinstance(values, dict) and "search" in values:
         raise ParamsError(
-            f"{source}: search: there may be several searches now: in its place write searches, tuned under it, and "
-            "these keys under tuned; workers and trial_memory_gib stand at the top of the file"
+            f"{source}: search: this key is now searches.tuned; move its keys there, but workers and trial_memory_gib "
+            "to the top level of the file"
         )
     return validated(Params, values, source)

@@ -8,19 +8,19 @@ class GlyphlineError(Exception):
 
 
 class ParamsError(GlyphlineError):
-    """params.yaml, or a data set's record, does not say what its schema allows."""
+    """A parameter, an option or a record is not what its schema allows, or is missing."""
 
 
 class FormatError(GlyphlineError):
-    """A file is not what its name says."""
+    """A file is missing, damaged, or of a kind that is not read."""
 
 
 class FetchError(GlyphlineError):
-    """No mirror has the file as published."""
+    """A data set's file cannot be had as published or packed."""
 
 
 class DataError(GlyphlineError):
-    """The data cannot be divided as params.yaml asks."""
+    """The data cannot be divided as params.yaml asks, or changed while they were read."""
 
 
 class ModelError(GlyphlineError):
@@ -28,7 +28,7 @@ class ModelError(GlyphlineError):
 
 
 class PictureError(GlyphlineError):
-    """A picture file holds no glyph: the message says why, to stand after the file's name."""
+    """A picture file cannot be used: the message says why, to stand after the file's name."""
 
 
 def printable(text: str) -> str:

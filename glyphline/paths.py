@@ -50,7 +50,7 @@ def contact_sheet(name: str) -> Path:
 
 
 def files_table(name: str) -> Path:
-    """Which file of a user's each image of a data set is."""
+    """Which of the user's files each image comes from."""
     return RUNS / f"data-{name}.csv"
 
 

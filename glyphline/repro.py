@@ -50,7 +50,7 @@ def repro(jobs: int | None) -> list[str]:
     if jobs is not None and jobs < 1:
         raise GlyphlineError(f"--jobs: expected 1 or more trainings at once, but it is {jobs}")
     params = load_params(paths.PARAMS)
-    check_dataset(params)  # DVC asks no stage before it runs another one alone
+    check_dataset(params)  # --single-item, below, does not run the stage `check`
     try:
         asyncio.run(_repro(jobs, params.workers))
     except asyncio.CancelledError:
@@ -146,7 +146,7 @@ def _stages(repo: Repo) -> list[Any]:
 
 
 async def _dvc_repro(*stages: str) -> None:
-    if await _ending("dvc", "repro", *stages):
+    if await _exit_status("dvc", "repro", *stages):
         raise GlyphlineError(f"dvc repro failed as said above; {AGAIN}")
 
 
@@ -154,14 +154,14 @@ async def _train(stages: list[str], free: asyncio.Semaphore) -> str | None:
     """Run the stages of a network; returns the one that failed."""
     async with free:
         for name in stages:
-            # The lock is waited for: one that ends while another is recorded would not be recorded itself.
+            # Wait for DVC's lock: else a stage that ends while another is being recorded is not recorded.
             command = ("dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", name)
-            if await _ending(*command, prefix=f"{name}: "):
+            if await _exit_status(*command, prefix=f"{name}: "):
                 return name
     return None
 
 
-async def _ending(*command: str, prefix: str = "") -> int:
+async def _exit_status(*command: str, prefix: str = "") -> int:
     """Run a command and return its exit status. With a prefix, each line that it prints is printed after that."""
     pipes: dict[str, Any] = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT} if prefix else {}
     # A process group of its own, to end it with all that it has started.

@@ -54,7 +54,7 @@ def run(name: str, main: Callable[[], dict[str, float] | None]) -> NoReturn:
 def run_each(
     name: str, main: Callable[[str], dict[str, float] | None], description: str | None, section: str
 ) -> NoReturn:
-    """Run the stage of one entry of a section of params.yaml: the one whose stage DVC runs, or else the argument.
+    """Run the stage of one entry of a section of params.yaml: the argument, or else the one whose stage DVC runs.
 
     DVC says in the environment which stage it runs, so that no name out of params.yaml becomes part of a command.
     """

@@ -1,7 +1,7 @@
 """Judge every trained variant on the test set. No other stage opens it, and nothing that is judged is chosen here.
 
-The variant of the best validation accuracy also says which labels, of validation and test images, it finds least
-probable; of the small ones, that of the best is written as the network that the report carries.
+The variant with the best validation accuracy also says which labels of validation and test images it finds least
+probable. The best small variant becomes the network that the report carries.
 """
 
 import argparse

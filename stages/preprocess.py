@@ -1,6 +1,6 @@
 """Divide the training images into train and validation.
 
-The test images stay shut here: evaluate prepares them, with the same functions.
+The test images stay shut: only evaluate reads them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
 def save_split(folder: Path, images: NDArray[np.uint8], labels: Labels, positions: Indices, class_count: int) -> None:
     """Write images.npy and labels.npy as they are in data/raw, and classes.npy, (class_count,): images of each class.
 
-    Bytes they stay: a batch at a time is normalised when a network reads it.
+    They stay bytes: each batch is normalised when a network reads it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(positions), *images.shape[1:])}

@@ -25,7 +25,7 @@ def main(name: str) -> dict[str, float]:
 
 
 def train_variant(name: str, variant: Variant, first_seed: int, where: str) -> dict[str, float]:
-    """Train a variant and write what dvc.yaml declares of it; `where` in params.yaml its learning rate can be changed.
+    """Train a variant and write what dvc.yaml declares of it. where: its key in params.yaml, for error messages.
 
     Returns the seconds that went into epochs, for the record of the run. Raises GlyphlineError when the loss is not a
     number any more.

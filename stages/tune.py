@@ -1,6 +1,7 @@
 """Search for the variant that does best on the validation split, as one entry of `searches` in params.yaml says.
 
-Killed in the middle, the next run goes on from there. Where the trials run changes nothing that is written.
+After a kill the next run goes on from there. Where the trials run changes no result; with `tpe` or
+`minutes` their timing may.
 """
 
 import json

@@ -296,7 +296,10 @@ class _Checks:
             self.say(f"blank, all pixels the same: {_counted(blank, 'image')}", blank=blank)
 
     def _hold_out(self) -> None:
-        """A fifth of each class becomes the test set, by a digest of the pixels or of what --group-by finds."""
+        """Choose test images by a digest of the pixels, at least one a class, or of what --group-by finds.
+
+        A fifth, fewer of large sets, or the share of an earlier record.
+        """
         result = self.result
         if self.groups is not None and any(key is None for key in result.keys):
             raise ParamsError("--group-by: it looks at the names of files, and these images have none")
@@ -317,7 +320,7 @@ class _Checks:
                     result.is_test[of_class[drawn[of_class] == lowest]] = True
             if before is not None:
                 result.is_test |= self._were_test(before)
-        what = "groups" if self.groups is not None else "each class"
+        what = "groups" if self.groups is not None else "the images"
         self.say(f"no labelled test images: {share:.3g} of {what} are held out, chosen by a digest", test_share=share)
         result.found["test"] = "held out by a digest of " + ("the group" if self.groups is not None else "the pixels")
 
@@ -443,8 +446,8 @@ def write_files_table(imported: Imported, path: Path) -> None:
             table.writerow([key, imported.class_names[label], "test" if is_test else "train", pixels])
 
 
-def write(imported: Imported) -> Dataset:
-    """Write pack and record, and let DVC track the pack. Returns the record. Raises GlyphlineError.
+def write(imported: Imported) -> None:
+    """Write pack and record, and let DVC track the pack. Raises GlyphlineError.
 
     Each file is written beside its place and then moved there, the record last.
     """
@@ -479,7 +482,7 @@ def write(imported: Imported) -> Dataset:
             },
             "found": imported.found,
         }
-        dataset = Dataset.model_validate(values)
+        Dataset.model_validate(values)
         yaml = YAML()
         yaml.width, yaml.allow_unicode = 120, True
         with written.open("w", encoding="utf-8") as file:
@@ -498,4 +501,3 @@ def write(imported: Imported) -> Dataset:
     finally:
         for path in (partial, written):
             path.unlink(missing_ok=True)
-    return dataset

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from glyphline.data.examples import Example, Range, class_name, split_of, to_levels
 from glyphline.data.formats import decompressed
+from glyphline.data.mat import MOST_BYTES
 from glyphline.data.tree import BOMB_BYTES, BOMB_TIMES, damage_said
 from glyphline.errors import FormatError, printable, quoted
 
 Array = NDArray[Any]
 CHUNK = 1000  # images scaled at a time
-MOST_BYTES = 1 << 33  # of one array
 _IMAGES = {"x", "image", "images", "img", "imgs", "data", "features", "pixels", "inputs"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "lab", "outputs"}
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}

@@ -24,7 +24,7 @@ MIRROR_VARIABLE = "GLYPHLINE_MIRROR"
 TIMEOUT_SECONDS = 30.0  # without a byte from the server
 RETRIES = 2  # of each mirror, after 1 and 2 seconds
 _CHUNK_BYTES = 1 << 20
-_TOO_LARGE = "the {} is larger than {:,} bytes, more than as many images or labels as the record says can take"
+_TOO_LARGE = "the {} is larger than {:,} bytes, the most that the recorded number of images or labels takes"
 
 
 def mirrors_of(name: str, dataset: Dataset, own_mirror: str | None) -> list[str]:

@@ -25,7 +25,7 @@ REFUSED = {
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _PLAIN_PICTURES = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # then a space or the end of the line
 PICTURE_NAMES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"}
-TABLE_NAMES = {".csv", ".tsv", ".txt"}
+TABLE_NAMES = {".csv", ".tsv", ".txt", ""}
 
 
 def kind_of(path: Path) -> Kind:

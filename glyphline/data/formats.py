@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from glyphline.errors import FormatError, quoted
 
-LABELS_MAGIC = 0x00000801
-_KINDS = {0x00000803: "images", 0x00000804: "colour images", LABELS_MAGIC: "labels"}
+_KINDS = {0x00000801: "labels", 0x00000803: "images", 0x00000804: "colour images"}
 _GZIP_MAGIC = b"\x1f\x8b"
 _NPZ_KEY = "arr_0"
 _ENCRYPTED = 0x1  # bit of a zip entry's flags

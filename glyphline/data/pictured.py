@@ -115,6 +115,12 @@ def group(found: re.Match[str]) -> str:
     return (found[1] if found.re.groups else found[0]) or ""
 
 
+def ends_of(name: str) -> set[str]:
+    """What a table may call a file: its path, any end of it, or its name without its ending."""
+    path = PurePosixPath(name)
+    return {name, path.stem, *("/".join(path.parts[start:]) for start in range(len(path.parts)))}
+
+
 def by_table(labels: Mapping[str, Placed], names: list[str], where: str) -> Callable[[str], Placed]:
     """The label is what a table says of the file, by its path, its name, or its name without its ending.
 
@@ -122,8 +128,7 @@ def by_table(labels: Mapping[str, Placed], names: list[str], where: str) -> Call
     """
     by_end: dict[str, list[str]] = {}
     for name in names:
-        path = PurePosixPath(name)
-        for end in {name, path.name, path.stem, *("/".join(path.parts[start:]) for start in range(len(path.parts)))}:
+        for end in ends_of(name):
             by_end.setdefault(end, []).append(name)
     found: dict[str, Placed] = {}
     for called, placed in labels.items():

@@ -20,7 +20,7 @@ from glyphline.errors import PictureError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none of Pillow's that start another program
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at three bytes a pixel
-LARGEST = 1e38  # of floating-point grey: twice as much is still a float32, so that a range is one
+LARGEST = 1e38  # of floating-point grey: high - low, at most twice this, still fits a float32
 WORKING_SIDE = 1024  # longest side, in pixels, of what is looked at; larger pictures are reduced first
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of a damaged file, our sentence says too

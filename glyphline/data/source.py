@@ -8,18 +8,14 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glyphline.data.fetch import fetch, mirrors_of
 from glyphline.data.formats import read_images, read_labels
-from glyphline.data.pack import read_pack
+from glyphline.data.pack import Labelled, read_pack
 from glyphline.data.records import Bundled, Dataset, Split
-from glyphline.data.splits import Labels
 from glyphline.errors import FormatError
 
 HEADERS_BYTES = 8192  # more than those of IDX, npy, zip and gzip take together
-
-Labelled = tuple[NDArray[np.uint8], Labels]
 
 
 def read_dataset(name: str, dataset: Dataset, own_mirror: str | None, downloads: Path) -> tuple[Labelled, Labelled]:

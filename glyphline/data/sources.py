@@ -12,7 +12,7 @@ import numpy as np
 
 from glyphline.data import arrayed, pictured, tabular
 from glyphline.data.examples import SPLITS, Example, Range, Source, class_name, split_of
-from glyphline.data.files import Kind, kind_of, kind_of_head, refuse
+from glyphline.data.files import TABLE_NAMES, Kind, kind_of, kind_of_head, refuse
 from glyphline.data.pictured import PictureSource
 from glyphline.data.tree import Tree
 from glyphline.errors import FormatError, printable
@@ -144,7 +144,9 @@ def _of_tree(tree: Tree, split: str, options: Options, scratch: Path) -> list[So
         elif refused is None:
             refused = entry.head, f"{tree.path}: {printable(entry.name)}"
     if pictures:
-        tables = {name for name, kind in data.items() if kind == "table" and _is_small_table(name)}
+        tables = {
+            name for name, kind in data.items() if kind == "table" and PurePosixPath(name).suffix.lower() in TABLE_NAMES
+        }
         if options.label_from is not None:
             meaning = "pictures with the class in their path"
             return [PictureSource(tree, meaning, pictured.by_name(options.label_from), split)]
@@ -162,22 +164,13 @@ def _of_tree(tree: Tree, split: str, options: Options, scratch: Path) -> list[So
     raise FormatError(f"{tree.path}: there is no picture, table or array in it")
 
 
-def _is_small_table(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in (".csv", ".tsv", ".txt", "")
-
-
 def _pictures_by_table(
     tree: Tree, tables: dict[str, Path], split: str, pictures: list[str] | None = None
 ) -> PictureSource | None:
     """Pictures with their classes from tables of file names; None where no table names them."""
     if pictures is None:
         pictures = [entry.name for entry in tree if pictured.could_be_picture(entry)]
-    called = {
-        end
-        for name in pictures
-        for end in (*("/".join(PurePosixPath(name).parts[start:]) for start in range(len(PurePosixPath(name).parts))),
-                    PurePosixPath(name).stem)
-    }  # fmt: skip
+    called = {end for name in pictures for end in pictured.ends_of(name)}
     labels: dict[str, tuple[str, str | None]] = {}
     for path in tables.values():
         if path.stat().st_size <= MOST_TABLE_BYTES:

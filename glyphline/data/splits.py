@@ -35,7 +35,7 @@ def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 def subset(labels: Labels, limit: int | None, seed: int) -> Indices:
     """Positions of `limit` examples with the classes in proportion, in ascending order; all of them for None.
 
-    Raises DataError when there are not that many, or when there are too few for the number of classes.
+    Raises DataError unless `limit`, and the rest if any, reach the number of classes, and each class has two images.
     """
     everything = np.arange(len(labels))
     if limit is None or limit == len(labels):
@@ -55,8 +55,8 @@ def subset(labels: Labels, limit: int | None, seed: int) -> Indices:
 def split(labels: Labels, validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Positions of the train and of the validation examples, each in ascending order, classes in proportion.
 
-    Fewer validation images than classes are each of another class. Raises DataError where that leaves one side nothing,
-    and where a class has one image alone.
+    With fewer validation images than classes, no two share one. Raises DataError where the train split has fewer images
+    than classes, the validation split has none, or a class has one image.
     """
     validation_count = round(len(labels) * validation_fraction)
     train_count = len(labels) - validation_count

@@ -146,8 +146,7 @@ def layout_of(path: Path, label_column: str | None, *, labelled: bool) -> Layout
     if not _is_image(pixels):
         raise FormatError(
             f"{path}: {columns:,} columns, of which {pixels:,} are pixels: no square image, in one channel or "
-            "three; say "
-            "with --label-column which column is the label"
+            "three; say with --label-column which column is the label"
         )
     return Layout(delimiter, names, columns, label, skipped)
 
@@ -267,13 +266,13 @@ def _chunks(path: Path, layout: Layout) -> Iterator[tuple[list[str] | None, NDAr
 
 
 def _unnamed_label(path: Path, body: list[list[str]], candidates: list[int]) -> int:
-    """Which column of a table without the name of one is the label: the first or the last."""
+    """Which column is the label where none is named so: the first or the last."""
     first, last = candidates[0], candidates[-1]
     cells = {place: [row[place] for row in body if len(row) > place] for place in (first, last)}
     for place, found in cells.items():
         if not all(_is_number(cell) for cell in found):
             return place
-    # A pixel in a corner is nearly always the paper, and labels come in turn.
+    # A corner pixel is background in nearly all images; labels vary more.
     entropies = {place: _entropy(found) for place, found in cells.items()}
     low, high = sorted((first, last), key=lambda place: entropies[place])
     if entropies[high] > 2 * entropies[low]:

@@ -1,4 +1,4 @@
-"""Files in a folder, a zip or a tar archive, as one listing. Archives are read in place: nothing is unpacked."""
+"""Files in a folder, a zip or a tar archive, as one listing. Archives are read in place; only `copy` unpacks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether wrong bytes explain an error of a library's reader: it is no sentence yet, and not the system's word."""
+    """Whether an error of a library's reader comes from wrong bytes, and not from this package or the system."""
     if isinstance(error, OSError):
         return error.errno in (None, errno.EINVAL)  # they seek where a damaged archive says
     return not isinstance(error, GlyphlineError)
@@ -34,7 +34,7 @@ def is_damage(error: Exception) -> bool:
 
 @contextmanager
 def damage_said(path: Path, what: str) -> Iterator[None]:
-    """Raise FormatError that says what is wrong for what a reader raises of wrong bytes, which are a dozen kinds."""
+    """Turn what a reader raises for wrong bytes, a dozen kinds of error, into a FormatError that says `what`."""
     try:
         yield
     except MemoryError:
@@ -52,7 +52,7 @@ class Entry:
     name: str
     size: int
     head: bytes
-    stream: BinaryIO  # at its start, and seekable; closed by who asked for the entry
+    stream: BinaryIO  # at its start, and seekable; open until the next entry
 
 
 @dataclass
@@ -62,11 +62,6 @@ class Tree:
     path: Path
     kind: str
     ignored: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def is_sorted(self) -> bool:
-        """Whether entries come in an order of their own, and not in that of an archive."""
-        return self.kind != "tar"
 
     def __iter__(self) -> Iterator[Entry]:
         """Every file once, in the same order each time. Raises FormatError for links that lead out, and the like."""

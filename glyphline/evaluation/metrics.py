@@ -51,7 +51,7 @@ def measure(labels: Classes, predicted: Classes) -> dict[str, float]:
 
 
 def check_leading(metric: str, dataset: str) -> None:
-    """Raise ParamsError where the record of a data set lets something lead that is not measured."""
+    """Raise ParamsError where the leading_metric in a data set's record is not one of METRICS."""
     if metric not in METRICS:
         known = " or ".join(METRICS)
         raise ParamsError(f"{paths.dataset(dataset)}: leading_metric: expected {known}, but it is {metric!r}")
@@ -61,7 +61,7 @@ def balanced_accuracy(labels: Classes, predicted: Classes) -> tuple[float, float
     """The mean recall of the classes that occur among the labels, and how many images' worth of evidence it rests on.
 
     That effective sample size (L. Kish, Survey Sampling, 1965) is the number of images whose plain accuracy, if it were
-    as high, would vary as much. Each recall varies as the few or many images of its class make it.
+    as high, would vary as much. The fewer images a class has, the more its recall varies.
     """
     from sklearn.metrics import recall_score
 

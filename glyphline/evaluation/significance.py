@@ -97,13 +97,13 @@ class Compared:
 
 
 def judge(differences: Sequence[tuple[Paired, MeanDifference | None]]) -> list[Compared]:
-    """The verdicts on several differences, each on the same test images and, or None, between the means over seeds.
+    """The verdicts on several differences, each on the same test images and between the means over seeds (or None).
 
     The p-value of each is that of the claim that neither kind of noise explains it: the larger one of the two tests
     (R. L. Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24, 1982), and 1 where they
     say the opposite of each other. All are adjusted by holm() for the number of differences in which any image was lost
-    or gained: elsewhere no test could ever speak, so that it is none of the chances to be wrong (R. E. Tarone, A
-    modified Bonferroni method for discrete data, Biometrics 46, 1990).
+    or gained: the others cannot raise a false alarm (R. E. Tarone, A modified Bonferroni method for discrete data,
+    Biometrics 46, 1990).
     """
 
     def of_both(images: Paired, seeds: MeanDifference | None) -> float:

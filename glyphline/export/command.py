@@ -1,4 +1,4 @@
-"""`glyphline export`: a trained network for other programs, once it is seen to say what the original says."""
+"""`glyphline export`: a trained network for other programs, compared with the original first."""
 
 from __future__ import annotations
 
@@ -164,13 +164,14 @@ def read(model: Path) -> Judged:
 
 
 def _check_asked(model: Path, variant: str, params: Params) -> None:
-    """Raise GlyphlineError where dvc.lock says that a training had other parameters than the card would tell of it."""
+    """Raise GlyphlineError where dvc.lock has other parameters of the training than params.yaml."""
     if not LOCK.is_file():
         return
     stages = parse_yaml(LOCK.read_bytes(), str(LOCK)).get("stages", {})
     stage = stages.get(f"{'train_winner' if variant in params.searches else 'train'}@{variant}", {})
+    now: Any = parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
     for key, trained_with in stage.get("params", {}).get(str(paths.PARAMS), {}).items():
-        asked: Any = parse_yaml(paths.PARAMS.read_bytes(), str(paths.PARAMS))
+        asked = now
         for name in key.split("."):
             asked = asked.get(name, {})
         if asked != trained_with:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 def to_json(network: keras.Model) -> dict[str, Any]:
     """The network of images, (side, side, channels) 0-1, to probabilities.
 
-    layers: what is computed, one after the other: `kind` and its settings. weights: those of all layers in this order,
-    little-endian float32 in base64; a layer's own are of the shape `kernel`, and then a bias of as many numbers as the
-    shape's last.
+    layers: `kind` and settings of each, in the order of computing. weights: those of all layers in this order,
+    little-endian float32 in base64; a layer's kernel, of the shape `kernel`, then its bias, a number for each output.
     Raises GlyphlineError for a layer that no variant has.
     """
     import keras

@@ -154,7 +154,7 @@ def _activated(writer: _Writer, activation: Any, value: _Value) -> _Value:
 
 
 def to_int8(content: bytes, images: NDArray[np.uint8]) -> bytes:
-    """The network in 8-bit integers: weights per channel, and what lies between its layers as these images show it.
+    """The network in 8-bit integers: weights scaled per channel, layers' outputs by their range on these images.
 
     content: of to_onnx(). images: training images, as the network takes them. Softmax stays in float32. The same
     network and images give the same bytes.

@@ -86,7 +86,7 @@ def network(layers: pd.DataFrame, variant: str, dataset: str) -> Picture:
             end, start = middle - height / 2 - OBLIQUE[1] - 0.02, previous_bottom + 0.03
             axes.annotate("", (BLOCKS, end), (BLOCKS, start), arrowprops=ARROW)
         previous_bottom = middle + height / 2
-        # What belongs to the layer just above it does not repeat that one's name.
+        # dense_1_activation, just below dense_1, is written as activation.
         name = re.sub(r"^(convolution|dense)_\d+_", "", str(layer.layer)).replace("_", " ")
         write(figure, NAMES, middle, name, weight="bold")
         write(figure, SHAPES, middle, " \N{MULTIPLICATION SIGN} ".join(f"{side:,}" for side in sides))

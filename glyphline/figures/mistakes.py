@@ -158,8 +158,8 @@ def most_frequent(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def _draw_matrix(axes: Axes, values: Matrix, class_names: Sequence[str], upright: bool) -> PowerNorm:
-    # The diagonal is one colour and out of the scale, which is one of square roots: else 99 % right drown the errors,
-    # and one frequent confusion the others.
+    # The diagonal has its own colour, else 99 % right drown the errors. The scale takes square roots, else one frequent
+    # confusion drowns the others.
     classes = len(values)
     diagonal = np.eye(classes, dtype=bool)
     wrong = np.where(diagonal, 0, values)

@@ -117,7 +117,7 @@ def coordinates(study: optuna.Study, name: str, metric: str, dataset: str) -> Pi
 
 @styled
 def _dressed(draw: Callable[[], tuple[Axes, str]], search: str, title: str, what: str, dataset: str) -> Picture:
-    """Optuna's picture under our headline, or under it why there is none. draw: it, and its finding in words."""
+    """Our headline, then Optuna's picture or why there is none. draw: the picture and its finding in words."""
     from matplotlib import pyplot
 
     title, subtitle, caption = f"Search {search}: {title}", f"{dataset}. {what}.", title.capitalize()

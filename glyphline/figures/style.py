@@ -239,7 +239,7 @@ def mosaic(axes: Axes, images: NDArray[np.uint8], centres: NDArray[np.float64], 
     is_grey = images.ndim == 3
     canvas = np.full((rows, columns, *images.shape[3:]), 0 if is_grey else 255, np.uint8)
     pixels = max(1, round(side * DPI))
-    if max(images.shape[1:3]) > pixels - 2:  # than the tile has pixels: averaged, so that no line falls out
+    if max(images.shape[1:3]) > pixels - 2:  # more pixels than the tile: averaged, so that no line is lost
         size, box_filter = (pixels - 2, pixels - 2), Image.Resampling.BOX
         images = np.stack([np.asarray(Image.fromarray(image).resize(size, box_filter)) for image in images])
     margins = ((0, 0), (1, 1), (1, 1), (0, 0))[: images.ndim]

@@ -1,7 +1,7 @@
 """A saved network applied to images, whoever saved it: nothing in its file is run but the layers that Glyphline builds.
 
-Keras' safe mode refuses a file's code. What is checked here before it lets no other class of Keras' read files or take
-memory, and no file ask for more memory than it has bytes for.
+Keras' safe mode refuses code in a file. The checks here come before it: they refuse other classes of Keras, which could
+read files or take memory, and networks that are larger than their file.
 """
 
 from __future__ import annotations

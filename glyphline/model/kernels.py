@@ -55,7 +55,7 @@ def rmsprop(optimizer: keras.optimizers.RMSprop) -> None:
     """Replace `update_step` of an RMSprop without momentum and not centred: one pass over a variable, not several."""
     import tensorflow as tf
 
-    unused: dict[int, tf.Variable] = {}  # the kernel notes each step as momentum, of which it carries nothing over
+    unused: dict[int, tf.Variable] = {}  # the kernel stores each step here; with momentum=0.0 nothing carries over
 
     def update_step(gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         position = optimizer._get_variable_index(variable)

@@ -9,15 +9,14 @@ import numpy as np
 
 from glyphline.model import kernels
 from glyphline.model.processor import computes_in_bfloat16
-from glyphline.model.variant import Variant
+from glyphline.model.variant import POOL_SIDE, Variant
 
 if TYPE_CHECKING:
     import keras
 
-POOL_SIDE = 2
 BATCH_MOMENTUM = 0.9  # of the moving mean and variance; Keras' 0.99 needs longer runs than ours
-# Steps between returns to Python, where an interruption is noticed. 20 take a tenth off an epoch of `pooled`, a third
-# off one of `mlp`, and for steps as short as those of dense layers there is something left for 100.
+# Steps between returns to Python, where an interruption is noticed. 20 take a tenth off an epoch of `pooled` and
+# a third off one of `mlp`; the short steps of dense layers gain more from 100.
 STEPS_PER_EXECUTION = 20
 DENSE_STEPS_PER_EXECUTION = 100
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, mode
 
 from glyphline.errors import printable, quoted
 
+POOL_SIDE = 2
 PositiveInt = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1, description="a fraction of units that dropout silences")]
 
@@ -127,7 +128,7 @@ class Variant(BaseModel, extra="forbid", strict=True, frozen=True):
             if self.padding == "valid":
                 left -= self.kernel_size - 1
             if self.pools_after(depth):
-                left //= 2
+                left //= POOL_SIDE
             if left < 1:
                 raise ValueError(
                     f"convolution {depth} of {len(self.filters)} leaves nothing of a {side}x{side} image; "

@@ -1,4 +1,4 @@
-"""A user's own picture made into the image that a network reads, prepared as MNIST's own digits were.
+"""A user's picture read, prepared as MNIST's own digits were, and classified by Keras or by an exported network.
 
 MNIST's preparation, after LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86 (11), 1998, and http://yann.lecun.com/exdb/mnist/: the black-and-white digit is

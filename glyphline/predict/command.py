@@ -1,7 +1,7 @@
 """`glyphline predict`: a user's own pictures through one network, for people, for programs or as a picture.
 
-Of an exported network, ONNX Runtime classifies them. TensorFlow is imported for a .keras file alone, once the pictures
-are prepared, if any of them could be.
+With an exported network, ONNX Runtime classifies them. TensorFlow is imported only for a .keras file, and only when a
+picture could be prepared.
 """
 
 from __future__ import annotations

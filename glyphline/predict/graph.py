@@ -1,7 +1,7 @@
 """An ONNX file looked at before ONNX Runtime sees it: nothing in it but the operators that `glyphline export` writes.
 
-ONNX Runtime reads other files for a network, allocates what a network asks for, and knows hundreds of operators. Those
-here read nothing, and the shape of what each makes is worked out beforehand.
+ONNX Runtime reads other files for a network, allocates what it asks for, and knows hundreds of operators. Those in
+OPERATORS read no file, and the shape of each one's output is known beforehand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 INPUT, OUTPUT = "images", "probabilities"
-MOST_OPERATORS = 1_000  # of a variant's network, int8 has the most: some ten a layer
+MOST_OPERATORS = 1_000  # an int8 network has the most: some ten a layer
 MOST_OUTPUTS = 1 << 21  # numbers that an operator may make of one image, as of a .keras file
 
 MOST_BESIDE_WEIGHTS = 1 << 20  # bytes; each may become a hundred when it is read
@@ -63,9 +63,7 @@ def widest(content: bytes, image: Shape) -> int:
         except (ValueError, TypeError, LookupError, ArithmeticError):
             raise ValueError(f"its {node.op_type} does not fit what goes into it") from None
         if min(shape, default=1) < 1 or math.prod(shape) > MOST_OUTPUTS:
-            raise ValueError(
-                f"it makes more than {MOST_OUTPUTS:,} numbers of one image, the most that are read, or none"
-            )
+            raise ValueError(f"an operator makes of one image no number, or more than the limit of {MOST_OUTPUTS:,}")
         shapes[node.output[0]] = shape
     return max(map(math.prod, shapes.values()))
 
@@ -123,7 +121,7 @@ def _weights(graph: GraphProto) -> dict[str, TensorProto]:
 
 
 def _value(attribute: AttributeProto) -> Any:
-    """What an attribute says; None for a graph, a tensor, or another of those that none here has."""
+    """The value of an attribute; None for a graph, a tensor, or another type that is not read."""
     match attribute.type:
         case AttributeProto.FLOAT:
             return attribute.f
@@ -141,8 +139,8 @@ def _integers(weight: TensorProto) -> list[int]:
     return [int(value) for value in np.frombuffer(weight.raw_data, np.int64)]
 
 
-# The shape of what an operator makes, of the shapes of what it is given, its weights and its attributes. Each raises an
-# error where they do not go together.
+# An operator's output shape, from the shapes of its inputs, its weights and its attributes. Each function raises an
+# error where these do not fit together.
 Given = list[Shape]
 Fixed = list[TensorProto]
 Attributes = dict[str, Any]
@@ -214,7 +212,7 @@ def _multiplied(given: Given, fixed: Fixed, _: Attributes) -> Shape:
     return (outputs,)
 
 
-# The operators that are read: the attributes that each may have, and its shape.
+# The operators that are read: the attributes of each, and its shape function.
 OPERATORS: dict[str, tuple[set[str], Callable[[Given, Fixed, Attributes], Shape]]] = {
     "Cast": ({"to"}, _cast),
     "Conv": ({"pads"}, _convolved),

@@ -23,20 +23,20 @@ EDGE_TRUST = 3.0  # how much more the edges count in what the paper looks like
 SURFACE_ROUNDS = 15  # of reweighting, until the surface hardly moves
 BORDER_INK = 0.5  # weight of the ink in the border, which speaks against a division into ink and paper
 CLEAR = 0.85  # of the variance explained by ink and paper: look no further
-CLEARER = 0.02  # more of it is worth a less simple paper
+CLEARER = 0.02  # how much more a less simple paper needs
 LEAST_CONTRAST = 4 / 255  # of ink and paper
 LEAST_SIGNAL = 3.0  # contrast over the noise of the overview; noise alone makes a "contrast" of 1.7
 MOST_NOISE = 0.1  # of the contrast, before the picture is smoothed
 UNIT_BLUR = 0.28  # 1 / (2 sqrt(pi)): the Gaussian, in pixels, that leaves white noise as it is
 ALONG_EDGE = 0.6  # of an edge of the picture: a stroke that runs off it, or ends at it, takes less
-GLYPH_SHARE = 0.2  # of the largest part, for one that may be the glyph instead
+GLYPH_SHARE = 0.2  # of the largest part: least ink of a glyph beside a table
 
 
 @functools.cache
 def ndimage() -> Any:
-    """scipy.ndimage, imported without what its import brings along and it has no use for: less than half of the time.
+    """scipy.ndimage, imported in less than half of the time: without modules that it loads and does not need.
 
-    That comes when somebody asks for it after all.
+    They are imported when they are first used.
     """
 
     class Later(ModuleType):
@@ -77,7 +77,7 @@ def find_ink(colours: Floats) -> tuple[Floats, bool]:
     for separation, other_paper in seen[1:]:
         if separation.clarity > best.clarity + CLEARER:
             best, paper = separation, other_paper
-    # A slope of light is no ink: whatever paper one thinks of, something has to be left.
+    # Uneven light is no ink: ink has contrast with each of the papers tried.
     if min(separation.contrast for separation, _ in seen) < LEAST_CONTRAST or best.contrast < LEAST_SIGNAL * best.noise:
         raise PictureError("nothing is drawn in it, or too faintly to be read")
 
@@ -136,7 +136,7 @@ def _separate(differences: Floats) -> Separation:
 
 
 def _noise(values: NDArray[np.floating[Any]]) -> float:
-    """The standard deviation of what changes from one pixel to the next; of a drawing only the outlines do."""
+    """The standard deviation of pixels from the mean around them; a drawing's outlines hardly add to it."""
     return deviation(values - ndimage().uniform_filter(values, 3))
 
 

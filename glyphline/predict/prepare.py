@@ -18,7 +18,7 @@ from glyphline.predict.ink import find_ink, ndimage, parts_of
 SIDE = 28  # of MNIST's images, pixels
 BOX_SIDE = 20  # the square that MNIST's digits are fitted into, pixels
 CENTRE = 14  # where the centres of mass of MNIST's digits round to, counting pixels from 0
-SMALLEST_SIDE = 8  # pixels; fewer do not tell one digit from another
+SMALLEST_GLYPH = 8  # pixels; fewer do not tell one digit from another
 
 LEAST_INK = 0.3  # of full ink, at the edge of a stroke
 PAPER_NOISE = 4.0  # standard deviations of the paper that are not ink yet
@@ -80,7 +80,7 @@ def prepare(colours: Floats) -> Prepared:
     rows, columns = (np.flatnonzero(glyph.any(axis=axis)) for axis in (1, 0))
     top, bottom, left, right = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
     side = max(bottom - top, right - left)
-    if side < SMALLEST_SIDE:
+    if side < SMALLEST_GLYPH:
         raise PictureError("what is drawn in it is too small to be read; cut the picture to the glyph")
 
     # The soft edges of the strokes are ink too, and what lies further off is not.
@@ -102,7 +102,7 @@ def prepare(colours: Floats) -> Prepared:
 
 
 def _is_prepared(levels: NDArray[np.uint8]) -> bool:
-    """Whether this is what comes out here: light on black, as large as the box (less a pixel), and centred."""
+    """Whether it is prepared already: light on black, as large as the box or a pixel less, and centred."""
     if levels.shape != (SIDE, SIDE) or not levels.any():
         return False
     rows, columns = (np.flatnonzero(levels.any(axis=axis)) for axis in (1, 0))

@@ -32,9 +32,6 @@ class Scale:
     best: Mark
     width: int = WIDTH
 
-    def place(self, fraction: float) -> float:
-        return _place(fraction, self.lowest, self.highest)
-
     def mark(self, metrics: Mapping[str, Any], metric: str) -> Mark:
         return _mark(metrics, metric, self.lowest, self.highest)
 

@@ -6,7 +6,7 @@ const weights = new Float32Array(Uint8Array.from(atob(network.weights), (sign) =
 
 const size = (shape) => shape.reduce((product, side) => product * side, 1);
 
-// Of an image, as many numbers from 0 to 255 as it has pixels: the probability of each class.
+// The probability of each class for an image, given as numbers from 0 to 255.
 function probabilities(pixels) {
   let value = { data: Float32Array.from(pixels, (level) => level / 255), shape: network.image };
   let place = 0;
@@ -89,11 +89,11 @@ const KINDS = {
   },
 };
 
-// To each sum, the values times its column of the kernel, from this row on.
+// Adds to each sum the values times its column of the kernel, from this row on.
 function accumulate(sums, values, kernel, row) {
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
-    if (value === 0) continue; // of most images, and after most activations, there are many
+    if (value === 0) continue; // most images and activations have many zeros
     const start = (row + i) * sums.length;
     for (let k = 0; k < sums.length; k++) sums[k] += value * kernel[start + k];
   }

@@ -22,14 +22,13 @@ AGAIN = "run: dvc repro"
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the pipeline. What is by variant has the variants of metrics/test.json, in its order.
+    """One run of the pipeline. What is by variant, but `variants`, has those of metrics/test.json, in its order.
 
     card: data/raw/dataset.json. images: how many images each split has, by split. test, train: metrics/test.json and
     metrics/train/. per_class: the table of that name. predictions: a row a test image, its label and a column for each
-    variant. labels_to_check: the table of that name. network: the one to try (export.to_json), or
-    None. pictures: those in plots/ by folder ("" for plots/ itself) and
-    name. variants: the parameters of those that params.yaml has, and of the searches' winners. trials: by the name of
-    each search, its table.
+    variant. labels_to_check: the table of that name. network: the one to try (export.to_json), or None. pictures:
+    those in plots/ by folder ("" for plots/ itself) and name. variants: the parameters of those that params.yaml has,
+    and of the searches' winners. trials: by the name of each search, its table.
     """
 
     params: Params

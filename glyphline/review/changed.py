@@ -1,4 +1,4 @@
-"""The test images whose predictions changed, from DVC's cache on this machine. Nothing is fetched."""
+"""The test images whose predictions changed, from DVC's cache or data/raw. Nothing is fetched."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from dvc.repo import Repo
 from glyphline import paths
 from glyphline.config import check_dataset, parse_params
 from glyphline.errors import GlyphlineError, ParamsError
+from glyphline.evaluation.numbers import listed
 from glyphline.schema import parse_yaml
 
 REBUILD = "run: dvc repro, and commit dvc.lock and metrics/"
@@ -152,7 +153,7 @@ def _in_files(root: Path, stage: Stage, files: list[Entry], outs: list[Entry]) -
 
 
 def _other(entry: Entry, what: str) -> Iterator[str]:
-    """A file or folder in git that is missing, or is another; then `what` is said."""
+    """What is wrong with a file or folder in git. what: is said of a changed one."""
     file = Path(entry.fs_path)
     if not entry.is_in_repo or not entry.hash_info:
         return  # somebody else's, or said already: dvc.lock lacks it
@@ -197,7 +198,7 @@ def _named(names: list[str]) -> str:
     names = list(dict.fromkeys(names))
     if len(names) > STAGES_NAMED:
         names = [*names[: STAGES_NAMED - 1], f"{len(names) - STAGES_NAMED + 1} more stages"]
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return listed(names)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Rebuild the last commit from nothing, and compare: are the metrics in git what its code and parameters give?
 
-On the machine that made them every byte has to come back. Another processor adds in another order, and training makes
-much of little: there the data still have to be the same, byte by byte, and the predictions the same within noise. What
-the commit says of its own noise excuses nothing, and what follows from its predictions has to follow from them.
+On the machine that made them every byte has to come back. Another processor adds in another order, and training
+amplifies the difference: there the data still have to be the same, byte by byte, and the predictions within noise. The
+standard deviations in the commit excuse nothing, and its accuracies and recalls have to follow from its predictions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROVEN = ("dvc.lock", "metrics")
 # No network is in these: their bytes are the same on every machine.
 DATA = (paths.SCHEMA, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET_CARD, paths.PREPARED)
 FACTS = ("parameters", "multiply_adds", "n")  # in metrics: counted, not measured
-# What other arithmetic explains of what no test on the images judges. With other settings of the libraries accuracies
+# How far other arithmetic may move what no test on the images judges. With other settings of the libraries accuracies
 # differed by up to 0.005, and losses by a factor of up to 1.31 (docs/continuous-integration.md).
 MOST_APART = {"accuracy": 0.02, "validation_score": 0.02, "calibration_error": 0.02}
 MOST_SEEDS_APART = 0.01  # of the mean and the standard deviation over a variant's seeds
@@ -100,7 +100,7 @@ def prove(repository: Path) -> Proof:
 def _bring_packs(repository: Path, clone: Path) -> None:
     """Copy the packed images of users' data sets: they are what everything is made of, and no result.
 
-    One that is missing is missed by download, if it is the chosen one.
+    If the pack of the chosen data set is missing, download says so.
     """
     for tracked in (clone / paths.DATASETS).glob("*.npz.dvc"):
         pack = tracked.relative_to(clone).with_suffix("")
@@ -159,7 +159,7 @@ def to_markdown(proof: Proof) -> str:
 def _other_results(
     before: Results, after: Results, searches: Sequence[str], other_winners: Sequence[str]
 ) -> Iterator[str]:
-    """What of the data and the test results no other machine explains."""
+    """Objections to the data and the test results, a sentence each."""
     for path in map(str, (*DATA, *map(paths.space, searches))):
         if before.outs.get(path) != after.outs.get(path):
             yield f"dvc.lock: {path} is not what the rebuild made, and its bytes are the same on every machine"
@@ -184,7 +184,7 @@ def _other_results(
 
 
 def _too_far_apart(number: Number, other_winners: Sequence[str]) -> str | None:
-    """What other arithmetic does not explain, as a sentence; None for a number that it may."""
+    """An objection to a number that other arithmetic does not explain, or None."""
     file, key = number.file, number.key
     committed, rebuilt = (each if isinstance(each, int | float) else math.nan for each in number[2:])
     of_test = Path(file) == paths.TEST_METRICS
@@ -204,7 +204,7 @@ def _too_far_apart(number: Number, other_winners: Sequence[str]) -> str | None:
 
 
 def _other_trials(search: str, before: Revision, after: Revision) -> Iterator[str]:
-    """What of a search no other machine explains: its trials are drawn from the seed and their numbers alone."""
+    """Objections to a search, whose trials are drawn from the seed and their numbers alone."""
     of_trials, of_winner = paths.trials(search), paths.winner(search)
     tables = [content for side in (before, after) if (content := side.read(of_trials)) is not None]
     if len(tables) < 2:
@@ -228,7 +228,7 @@ def _other_trials(search: str, before: Revision, after: Revision) -> Iterator[st
         if chosen["trial"] != winner(committed) or chosen["validation_score"] != accuracy[chosen["trial"]]:
             yield f"{of_winner}: trial {chosen['trial']} with this accuracy is not the best of {of_trials}"
     except (KeyError, TypeError, ValueError):
-        yield f"{of_trials}: what it or {of_winner} says as committed are not trials and the best of them"
+        yield f"{of_trials}: as committed, it is no table of trials, or {of_winner} is no trial of it"
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ def read_results(revision: Revision) -> Results:
 
 
 def contradictions(results: Results) -> list[str]:
-    """A sentence for each number that is not that of the variant's predictions: METRICS, n, and those of the classes.
+    """A sentence for each of METRICS, n and the table of classes that the variant's predictions do not give.
 
     Loss and calibration error are made of probabilities, which are not in git: only a rebuild can tell.
     """

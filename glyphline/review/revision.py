@@ -74,7 +74,8 @@ def choose(repository: Path, base: str | None) -> tuple[Revision, Revision]:
     commit of the main branch itself the commit before it. Raises GlyphlineError.
     """
     head = resolve(repository, "HEAD")
-    uncommitted = has_uncommitted_work(repository)
+    status = git_output(repository, "status", "--porcelain", "--untracked-files=all", "--", *WATCHED)
+    uncommitted = bool(status.strip())
     after = Revision(
         repository,
         None if uncommitted else head,
@@ -99,12 +100,6 @@ def resolve(repository: Path, name: str) -> str:
         raise GlyphlineError("this repository has no commit yet, so there is nothing to review")
     hint = f"; {SHALLOW}" if _is_shallow(repository) else "; git branch --all and git tag list what there is"
     raise GlyphlineError(f"{name}: git knows no such revision{hint}")
-
-
-def has_uncommitted_work(repository: Path) -> bool:
-    """Whether the working tree differs from HEAD in parameters, metrics, code, dvc.yaml or dvc.lock."""
-    status = git_output(repository, "status", "--porcelain", "--untracked-files=all", "--", *WATCHED)
-    return bool(status.strip())
 
 
 def changed_lines(before: Revision, after: Revision) -> list[Lines]:

@@ -19,7 +19,7 @@ IMAGES = Section("images", "Test images that changed", "", folded=True)
 
 
 def write(page: Page, path: Path) -> None:
-    """Write the page with its pictures; with the gallery of changed images where DVC's cache has the test set.
+    """Write the page with its pictures; with the gallery of changed images where this machine has the test set.
 
     Raises GlyphlineError when the file cannot be written.
     """

@@ -75,7 +75,7 @@ class Progress:
     def ended(self, row: Row, height: int, done: int, rung: int, trials: int | None) -> None:
         """A trial has come to the end of the rung of this height or ended before it.
 
-        done, rung: how many have of the rung, and how many it has. trials: there are in all; None where time will tell.
+        done: how many trials of the rung have. rung: how many it has. trials: how many in all; None until time is up.
         """
         self.epoch(row["trial"], height)
         self._note_best(row)

@@ -13,7 +13,7 @@ from itertools import pairwise
 def sizes(trials: int, heights: Sequence[int]) -> list[int]:
     """How many trials are in each rung. heights: the epochs at its end, rising.
 
-    The share of a rung's trials that goes on is that of its epochs in the next one's: each rung takes about as long.
+    The share of a rung's trials that goes on is its epochs over the next rung's, so rungs after the first take as long.
     """
     found = [trials]
     for here, following in pairwise(heights):

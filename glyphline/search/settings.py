@@ -67,7 +67,7 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _names_no_cluster(cls, values: Any) -> Any:
+    def _refuses_other_keys(cls, values: Any) -> Any:
         named = [key for key in CLUSTER_VARIABLES if isinstance(values, dict) and key in values]
         if named:
             variables = ", ".join(CLUSTER_VARIABLES[key] for key in named)
@@ -90,7 +90,9 @@ class Search(BaseModel, extra="forbid", strict=True, frozen=True):
     def _rungs_rise(self) -> Search:
         if self.stopping == "rungs":
             if not self.rungs or any(here >= following for here, following in pairwise(self.heights)):
-                raise ValueError(f"rungs: these are rising epochs below fixed.epochs, {self.heights[-1]}: {self.rungs}")
+                raise ValueError(
+                    f"rungs: expected rising epochs below fixed.epochs, {self.heights[-1]}, but they are {self.rungs}"
+                )
             if self.sampler != "random":
                 raise ValueError(
                     f"sampler: rungs begin all trials before one has ended, so {self.sampler} cannot learn"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _is_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"this is a number, but it is {quoted(value)}")
+        raise ValueError(f"expected a number, but it is {quoted(value)}")
     return value
 
 
@@ -74,7 +74,7 @@ Values = Annotated[
     Discriminator(
         _kind_of,
         custom_error_type="entries_of_entries",
-        custom_error_message="this is a range, or choices; a list of entries has no lists in it",
+        custom_error_message="expected a range or choices; a list of entries has no lists in it",
     ),
 ]
 
@@ -107,7 +107,7 @@ Space = dict[str, Alternatives]
 
 
 def examples(alternatives: Range | Choices | Entries | Section) -> list[Any]:
-    """The values that say whether a variant's key can have all of them."""
+    """Values to test a key with: if it takes these, it takes all."""
     if isinstance(alternatives, dict):
         return [{key: value} for key, values in alternatives.items() for value in examples(values)]
     if isinstance(alternatives, Choices):

@@ -12,11 +12,8 @@ from optuna.trial import FrozenTrial
 from glyphline.model.training import DIGITS
 from glyphline.search.space import Space, distributions
 
-COMPLETE, STOPPED, FAILED = (
-    "complete",
-    "stopped",
-    "failed",
-)  # how a trial ends; a study keeps the latter two as attributes
+# How a trial ends. A study keeps the latter two as attributes.
+COMPLETE, STOPPED, FAILED = "complete", "stopped", "failed"
 
 
 def trials_table(rows: Sequence[Mapping[str, Any]], space: Space) -> pd.DataFrame:
@@ -29,8 +26,8 @@ def trials_table(rows: Sequence[Mapping[str, Any]], space: Space) -> pd.DataFram
 def row(trial: FrozenTrial, space: Space, end: int, last: int, transient_failure: str | None = None) -> dict[str, Any]:
     """A trial that has come to its end: how, its best validation score (0-1) and epoch, its epochs, what was drawn.
 
-    end: the epoch up to which it is trained, of `last` that it may be. What it did after that does not count, so that
-    a trial that went further in a search for fewer trials is what it is in this one.
+    end: the epoch up to which it is trained, of `last` that it may be. What it did after that does not count: it may
+    have gone further in an earlier search for fewer trials.
     """
     scores = {epoch: score for epoch, score in trial.intermediate_values.items() if epoch <= end}
     best = max(scores, key=lambda epoch: (scores[epoch], -epoch), default=None)

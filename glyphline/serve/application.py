@@ -1,7 +1,7 @@
 """The page and the API: what is asked, what is answered, and what is too much.
 
 Each limit holds for all callers together or for one request, so that no number of them takes more than so much memory
-and time. Whoever comes when the house is full hears so at once.
+and time. A request beyond the limits gets 503 at once.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _http_problem(_request: Request, error: Exception) -> Response:
 
 
 def _asked(request: Request, networks: Networks, default: int | None = None) -> list[Batched]:
-    """The networks that a request names; where it names none the first `default`. It may name no more."""
+    """The networks that a request names, `default` at most, or else the first `default`; None: all."""
     by_name = networks.by_name
     names = list(dict.fromkeys(request.query_params.getlist("model"))) or list(by_name)[:default]
     if default and len(names) > default:

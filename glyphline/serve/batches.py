@@ -1,4 +1,4 @@
-"""What waits, done together."""
+"""Calls put into batches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 class Batches(Generic[Item, Result]):
-    """Calls put together: while `at_once` batches are under way, what comes waits for the next one.
+    """While `at_once` batches are under way, calls that come wait, and form the next batch.
 
-    work: what is done with a batch of at most `largest`; gives a result for each item. What it raises, all callers of
-    the batch get.
+    work: takes a batch of at most `largest` items and gives a result for each. All callers of the batch get what it
+    raises.
     """
 
     def __init__(self, work: Callable[[list[Item]], Awaitable[Sequence[Result]]], largest: int, at_once: int) -> None:

@@ -31,7 +31,7 @@ SHUTDOWN_SECONDS = 45  # for what is under way; more than a body and an answer m
 def serve(folders: Sequence[Path], host: str, port: int, token: str | None) -> None:
     """Answer requests until SIGINT or SIGTERM, and then finish what is under way.
 
-    folders: what `glyphline export` wrote; none of them stands for all in exports/. port: 0 for any that is free.
+    folders: what `glyphline export` wrote; if empty, all ONNX networks in exports/. port: 0 for any that is free.
     token: what callers of the API have to bring; may only be None where `host` is of this machine alone. Raises
     GlyphlineError.
     """
@@ -61,7 +61,7 @@ def serve(folders: Sequence[Path], host: str, port: int, token: str | None) -> N
     said = f"glyphline serve: {', '.join(map(printable, networks.by_name))} at {address}; Ctrl-C ends it"
     if token is not None:
         said += f"\nThe page asks for the token, or takes it from the address: {address}#TOKEN"
-    # uvicorn passes the signal that ended it on to whom it found: to end is what was asked for.
+    # uvicorn raises the signal again after its shutdown; ignored, so that the exit status is 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with contextlib.suppress(KeyboardInterrupt):
         _Server(configuration, said).run([listener])
@@ -125,7 +125,7 @@ class _Connection(H11Protocol):
         self._wait()
 
     def send_400_response(self, msg: str) -> None:
-        """Said of what is no HTTP: as of other errors, and not in the middle of another answer."""
+        """Answer what is no HTTP with a problem; during another answer, only cut it off."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE) or (
             self.cycle and not self.cycle.response_complete
         ):

@@ -31,11 +31,11 @@ def problem(status: int, sentence: str, headers: dict[str, str] | None = None, *
 
 
 class Guard:
-    """Lets through what comes from where it may.
+    """Refuses whoever may not ask.
 
     host: what the server listens to. token: what a caller of the API has to bring. Without one the server listens to
-    its own machine alone, and a page whose name was made to point at this machine (DNS rebinding) is told by the Host
-    that its browser sends. A page of another origin is refused in both cases.
+    its own machine alone, and the Host header gives away a page whose name was made to point at this machine (DNS
+    rebinding). A page of another origin is refused in both cases.
     """
 
     def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The networks that are served: read again when their folder is replaced, and asked for all that waits at once."""
+"""The networks that are served: read again when their folder is replaced, and given images in batches."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SECONDS_BETWEEN_LOOKS = 1.0  # at the folders
 
 
 class Batched:
-    """A network whose callers' images are put together while it computes those of others."""
+    """A network; images that come while it computes form its next batch."""
 
     def __init__(self, network: Exported, threads: ThreadPoolExecutor) -> None:
         self.network = network
-        self.name = network.folder.resolve().name  # two exports of a variant, of other precision perhaps, have its name
+        self.name = network.folder.resolve().name  # not the variant's, which its float32 and int8 exports share
         self._threads = threads
         self.probabilities = Batches(self._probabilities, LARGEST_BATCH, at_once=1)  # of one image: (classes,) float32
 
@@ -72,7 +72,7 @@ class Networks:
         try:
             network = exported.load(folder)
         except GlyphlineError as error:
-            print(f"glyphline serve: {error}; the network that was there is served on", file=sys.stderr, flush=True)
+            print(f"glyphline serve: {error}; the network read before is still served", file=sys.stderr, flush=True)
             return
         self._read[folder] = Batched(network, self._threads)
 

@@ -38,16 +38,16 @@ class Preparing:
         self._batches = Batches(self._prepared, LARGEST_BATCH, at_once=count)
 
     async def __call__(self, file: str, content: bytes, preparations: Sequence[Preparation]) -> list[Classified]:
-        """The picture in `content`, called `file`, as each preparation has it, or with the sentence why it has not."""
+        """The picture in `content`, called `file`, prepared in each way, or the sentence why it cannot be."""
         return await self._batches((file, content, preparations))
 
     async def _prepared(self, batch: list[_Asked], again: bool = True) -> list[list[Classified]]:
         began = time.monotonic()
         with suppress(BrokenProcessPool):
             return await self._by_a_process(batch)
-        if len(batch) > 1:  # one of them has ended the process: which one?
+        if len(batch) > 1:  # one picture ended the process: try each alone
             return [each for asked in batch for each in await self._prepared([asked])]
-        if again and time.monotonic() - began < PICTURE_SECONDS:  # it was not for the time: somebody else, perhaps
+        if again and time.monotonic() - began < PICTURE_SECONDS:  # too soon to be the time limit: try once more
             return await self._prepared(batch, again=False)
         ((file, _, preparations),) = batch
         error = "the picture takes too much time or memory to be read; make it smaller first"
@@ -98,7 +98,7 @@ def _end_with_parent() -> None:
 def _prepared(batch: list[_Asked]) -> list[list[Classified]]:
     prepared = []
     for file, content, preparations in batch:
-        # It ends the process: a decoder that is at work hears of nothing else.
+        # The signal ends the process: nothing else stops a decoder.
         signal.setitimer(signal.ITIMER_PROF, PICTURE_SECONDS)
         prepared.append([_prepared_for(file, content, preparation) for preparation in preparations])
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -45,7 +45,7 @@ def entries(**each: Any) -> dict[str, Any]:
         ({"space": {"epochs": {"low": 1, "high": 2}}}, ".space: epochs is not searched: "),
         ({"space": {"learning_rate": 0.1}}, ".space.learning_rate: "),
         ({"space": {"learning_rate": {"low": 0.1, "hihg": 1}}}, ".space.learning_rate.high: this key is missing"),
-        ({"space": {"learning_rate": {"low": "1", "high": 2}}}, ".space.learning_rate.low: this is a number, but"),
+        ({"space": {"learning_rate": {"low": "1", "high": 2}}}, ".space.learning_rate.low: expected a number, but it"),
         ({"space": {"learning_rate": {"low": 3, "high": 2}}}, ".space.learning_rate: low (3) is above high (2)"),
         ({"space": {"learning_rate": {"low": 0.0, "high": 1.0}}}, ".space: learning_rate cannot be 0.0: "),
         ({"space": {"learning_rate": {"low": 0.0, "high": 1.0, "log": True}}}, ".space.learning_rate: with log, "),
@@ -54,14 +54,14 @@ def entries(**each: Any) -> dict[str, Any]:
         ({"space": {"activation": {"choices": []}}}, ".space.activation.choices: "),
         ({"space": entries(lo=1, high=2)}, ".space.dense.each.lo: unknown key; did you mean low?"),
         ({"space": entries(choices=["a"])}, ".space: dense cannot be ['a']: "),
-        ({"space": entries(count=3)}, ".space.dense.each: this is a range, or choices; "),
+        ({"space": entries(count=3)}, ".space.dense.each: expected a range or choices; "),
         ({"space": {"augmentation": {"shift": {"low": -1.0, "high": 1.0}}}}, ".space: augmentation cannot be"),
         ({"space": {"augmentation": {"shfit": {"low": 0.0, "high": 1.0}}}}, ".space: augmentation cannot be"),
         ({"space": {"augmentation": {"shift": {"low": 0.0}}}}, ".space.augmentation.shift.high: this key is "),
         ({"minutes": 0}, ".minutes: input should be greater than 0, but it is 0"),
         ({"stopping": "successive_halving"}, ": stopping: in place of successive_halving write rungs, "),
-        ({"stopping": "rungs"}, ": rungs: these are rising epochs below fixed.epochs, 6: []"),
-        ({"stopping": "rungs", "rungs": [2, 6]}, ": rungs: these are rising epochs below fixed.epochs, 6: "),
+        ({"stopping": "rungs"}, ": rungs: expected rising epochs below fixed.epochs, 6, but they are []"),
+        ({"stopping": "rungs", "rungs": [2, 6]}, ": rungs: expected rising epochs below fixed.epochs, 6, but they"),
         ({"stopping": "rungs", "rungs": [1], "sampler": "tpe"}, ": sampler: rungs begin all trials before "),
         (
             {"stopping": "rungs", "rungs": [1], "fixed": {"epochs": 2, "early_stopping": 1}},
@@ -85,11 +85,11 @@ def test_what_makes_no_search_is_refused_by_key(changes: dict[str, Any], said: s
 def test_the_names_of_searches_and_variants_differ() -> None:
     both = {"variants": {"tuned": {"epochs": 1}}, "searches": {"tuned": SEARCH}}
     said = refusal(parse_params, REST | both, "params.yaml")
-    assert said.startswith("params.yaml: searches: tuned: a variant has this name already; call one")
+    assert said.startswith("params.yaml: searches: tuned: a variant has this name already; rename one")
     gate = {"variants": {"tuned": {"accuracy_floor": 0.5}}}
     assert parse_params(REST | {"gate": gate}, "params.yaml").gate.limits("tuned").accuracy_floor == 0.5
 
 
 def test_a_file_of_before_is_told_how_to_change() -> None:
     said = refusal(parse_params, REST | {"search": SEARCH}, "params.yaml")
-    assert re.match(r"params.yaml: search: .* in its place write searches, tuned under it, and ", said)
+    assert re.match(r"params.yaml: search: .* searches.tuned; move its keys there, but workers and ", said)
