@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
@@ -69,6 +70,13 @@ def opened(browser: Browser, place: Path | str, viewport: dict[str, int], **opti
     assert complaints == []
     own = ("data:", f"{address}/", f"blob:{address}/")
     assert [url for url in requests if url != address and not url.startswith(own)] == []
+
+
+def passed_by_axe(page: Page) -> set[str]:
+    """The rules of axe-core that a page passes; it must fail none."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    return {each["id"] for each in results.response["passes"]}
 
 
 def strokes(page: Page, digit: str) -> list[list[tuple[float, float]]]:

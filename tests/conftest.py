@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,22 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Write = Callable[..., None]
-Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
-
-
-def files_for_git() -> list[str]:
-    """What git tracks here, and what it would track if it were asked to: uncommitted work is tested too."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listing.returncode:
-        pytest.skip("this is no git repository")
-    return [name for name in listing.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
 
 
 def load_record(name: str) -> Dataset:
@@ -121,6 +107,13 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change what a JSON file holds."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def refusal(action: Callable[..., object], *arguments: Any) -> str:
@@ -176,35 +169,23 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def params_in(folder: Path, **changes: Any) -> None:
+    """Write a small, right params.yaml into a folder; keyword arguments replace its keys."""
+    values = {
+        "seed": 7,
+        "dataset": "mnist-5k",
+        "limit": 200,
+        "preprocess": {"validation_fraction": 0.25},
+        "variants": {"thin": {"dense": [8], "batch_size": 32, "epochs": 1}},
+    }
+    (folder / "params.yaml").write_text(json.dumps(values | changes), encoding="utf-8")
+
+
 @pytest.fixture
 def write_params(world: Path) -> Write:
-    """Writes a small, right params.yaml into the world; keyword arguments replace its keys.
-
-    The data sets' records lie beside it, as in the repository.
-    """
+    """Calls params_in for the world, in which the data sets' records lie as in the repository."""
     shutil.copytree(REPOSITORY / "datasets", world / "datasets", dirs_exist_ok=True)
-
-    def write(**changes: Any) -> None:
-        values: dict[str, Any] = {
-            "seed": 7,
-            "dataset": "mnist-5k",
-            "limit": 200,
-            "preprocess": {"validation_fraction": 0.25},
-            "variants": {"thin": {"dense": [8], "batch_size": 32, "epochs": 1}},
-        }
-        (world / "params.yaml").write_text(json.dumps(values | changes), encoding="utf-8")
-
-    return write
-
-
-@pytest.fixture
-def run_stage(world: Path) -> Run:
-    """Runs `python -m stages.<name>` in the world, as DVC does."""
-
-    def run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return python("-m", f"stages.{name}", *arguments, cwd=world, **variables)
-
-    return run
+    return functools.partial(params_in, world)
 
 
 @pytest.fixture
@@ -267,15 +248,18 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "small_run", finish)
 
 
-def run_to_evaluate(variants: Iterable[str]) -> None:
-    """Run the stages from download to evaluate for these variants of params.yaml, in the working directory."""
+def run_to_evaluate(folder: Path, variants: Mapping[str, Mapping[str, Any]], **params: Any) -> None:
+    """Run the stages from download to evaluate in an empty folder, for these variants and keys of params.yaml."""
     from stages import download, evaluate, preprocess, train
 
-    download.main()
-    preprocess.main()
-    for name in variants:
-        train.main(name)
-    evaluate.main()
+    shutil.copytree(REPOSITORY / "datasets", folder / "datasets")
+    params_in(folder, variants=variants, **params)
+    with contextlib.chdir(folder):
+        download.main()
+        preprocess.main()
+        for name in variants:
+            train.main(name)
+        evaluate.main()
 
 
 @pytest.fixture(scope="session")
@@ -291,20 +275,12 @@ def _export(root: Path) -> None:
     from glyphline.cli import main
     from glyphline.config import load_params
 
-    shutil.copytree(REPOSITORY / "datasets", root / "datasets")
-    known = load_params(REPOSITORY / "params.yaml")
+    known = load_params(REPOSITORY / "params.yaml").variants
     epochs = {"fast": 6, "mlp": 1}
-    variants = {name: known.variants[name].model_copy(update={"epochs": each}) for name, each in epochs.items()}
-    params = {
-        "seed": 7,
-        "dataset": "mnist-5k",
-        "preprocess": {"validation_fraction": 0.1},
-        "variants": {name: variant.model_dump(exclude_defaults=True) for name, variant in variants.items()},
-    }
+    values = {name: known[name].model_dump(exclude_defaults=True) | {"epochs": each} for name, each in epochs.items()}
+    run_to_evaluate(root, values, limit=None, preprocess={"validation_fraction": 0.1})
     with contextlib.chdir(root):
-        Path("params.yaml").write_text(json.dumps(params), encoding="utf-8")
-        run_to_evaluate(variants)
-        for name in variants:
+        for name in values:
             assert main(["export", f"models/{name}.keras"]) == 0
 
 

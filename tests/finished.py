@@ -17,6 +17,7 @@ from glyphline.search.settings import Search
 from glyphline.search.space import distributions
 from stages import plot, report
 from stages.evaluate import write_labels_to_check, write_predictions
+from tests.conftest import params_in
 
 CLASS_NAMES = ("あ", "<b>&amp;", "Ankle boot", "3")
 TEST_IMAGES = 400  # 100 of each class
@@ -50,19 +51,13 @@ def finish(root: Path) -> None:
 
 
 def _write_inputs() -> None:
-    params: dict[str, Any] = {
-        "seed": 7,
-        "dataset": "mnist-5k",
-        "preprocess": {"validation_fraction": 0.25},
-        "variants": {
-            name: {"filters": [4] * position, "epochs": 3, "dense_dropout": 0.5}
-            for position, name in enumerate(ERRORS)
-            if name != FOUND
-        },
-        "searches": {FOUND: SEARCH},
+    variants = {
+        name: {"filters": [4] * position, "epochs": 3, "dense_dropout": 0.5}
+        for position, name in enumerate(ERRORS)
+        if name != FOUND
     }
     _write_search()
-    paths.PARAMS.write_text(json.dumps(params), encoding="utf-8")
+    params_in(Path(), limit=None, variants=variants, searches={FOUND: SEARCH})
     paths.RAW.mkdir(parents=True)
     card = {
         "name": "mnist-5k",

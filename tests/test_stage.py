@@ -8,12 +8,13 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from glyphline import stage
 from glyphline.errors import GlyphlineError
-from tests.conftest import Capture, Run, Write
+from tests.conftest import Capture, Write, python
 
 
 def ending(main: Callable[[], None], name: str = "tell") -> object:
@@ -21,13 +22,6 @@ def ending(main: Callable[[], None], name: str = "tell") -> object:
     with pytest.raises(SystemExit) as caught:
         stage.run(name, main)
     return caught.value.code
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    def main() -> None:
-        raise error
-
-    return main
 
 
 @pytest.mark.parametrize(
@@ -41,14 +35,14 @@ def raising(error: BaseException) -> Callable[[], None]:
     ],
 )
 def test_a_mishap_is_one_sentence_and_leaves_no_record(world: Path, error: BaseException, said: str) -> None:
-    assert ending(raising(error)) == said
+    assert ending(Mock(side_effect=error)) == said
     assert list(world.iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("bug"), OSError("a library's own")])
 def test_a_bug_keeps_its_traceback(world: Path, error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
-        stage.run("tell", raising(error))
+        stage.run("tell", Mock(side_effect=error))
     assert caught.value is error
 
 
@@ -87,8 +81,8 @@ def test_a_stage_that_ends_well_leaves_a_record_in_place_of_the_one_before(world
     assert record["machine"]["flags"] == (" ".join(known) or "none")
 
 
-def test_a_refusal_leaves_with_1_and_one_sentence_on_standard_error(run_stage: Run) -> None:
-    result = run_stage("check")
+def test_a_refusal_leaves_with_1_and_one_sentence_on_standard_error(world: Path) -> None:
+    result = python("-m", "stages.check", cwd=world)
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr == "params.yaml: there is no such file; run from the repository's root\n"

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from glyphline.data.formats import read_images, read_labels
 from glyphline.errors import FormatError
-from tests.fuzzing import check_refusal, idx, npy, npz
+from tests.fuzzing import LABELS, check_refusal, idx, npy, npz
 
 COUNT = 5
 IMAGES = np.random.default_rng(1).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
-LABELS = np.array([3, 0, 9, 3, 1], np.uint8)
 MIB = 2**20
 
 

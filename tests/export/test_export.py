@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
@@ -28,7 +27,7 @@ from glyphline.model.files import save
 from glyphline.model.variant import Variant, choices
 from glyphline.predict import exported, graph
 from stages import evaluate
-from tests.conftest import REPOSITORY, Capture, Labelled, python, run_to_evaluate
+from tests.conftest import REPOSITORY, Capture, Labelled, edit, python, run_to_evaluate
 from tests.predict.test_pictures import drawn
 
 if TYPE_CHECKING:
@@ -56,20 +55,14 @@ ALL |= {
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the pipeline has run up to evaluate. To be copied, not to be written to."""
     root = tmp_path_factory.mktemp("judged")
-    shutil.copytree(REPOSITORY / "datasets", root / "datasets")
-    params = {"seed": 7, "dataset": "mnist-5k", "limit": 800, "preprocess": {"validation_fraction": 0.25}}
-    with contextlib.chdir(root):
-        Path("params.yaml").write_text(json.dumps(params | {"variants": VARIANTS}), encoding="utf-8")
-        run_to_evaluate(VARIANTS)
+    run_to_evaluate(root, VARIANTS, limit=800)
     return root
 
 
 @pytest.fixture
-def run(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(judged: Path, world: Path) -> Path:
     """A copy of it as working directory."""
-    root = shutil.copytree(judged, tmp_path / "run")
-    monkeypatch.chdir(root)
-    return root
+    return Path(shutil.copytree(judged, world, dirs_exist_ok=True))
 
 
 def network_of(variant: Variant, shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10) -> keras.Model:
@@ -221,9 +214,7 @@ def test_int8_that_is_worse_is_refused_unless_it_is_accepted(capsys: Capture) ->
 
 
 def not_judged() -> None:
-    tests = json.loads(Path("metrics/test.json").read_text(encoding="utf-8"))
-    del tests["flat"]
-    Path("metrics/test.json").write_text(json.dumps(tests), encoding="utf-8")
+    edit(Path("metrics/test.json"), lambda tests: tests.pop("flat"))
 
 
 def another_network(classes: int) -> None:
@@ -303,9 +294,7 @@ def test_predict_says_with_it_what_keras_says(pictures: list[str], capsys: Captu
             assert export_said[key] == (pytest.approx(value, abs=0.011) if key.endswith("percent") else value), key
 
 
-def test_predict_takes_the_export_of_the_best_network_while_it_is_up_to_date(
-    pictures: list[str], capsys: Capture
-) -> None:
+def test_predict_takes_the_export_of_the_best_network_while_it_is_up_to_date(pictures: list[str]) -> None:
     best = inference.best_trained()
     assert main(["export", str(best)]) == 0
     program = "import sys\nfrom glyphline.cli import main\nmain(sys.argv[1:])\n"

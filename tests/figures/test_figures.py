@@ -85,12 +85,12 @@ def variants(names: list[str], parameters: list[int], metric: str = "accuracy") 
     )
 
 
-def gallery(class_names: Sequence[str], shown: int, errors: int, n: int = 1000) -> Picture:
+def gallery(class_names: Sequence[str], shown: int, errors: int) -> Picture:
     classes = len(class_names)
     labels = (np.arange(shown) % classes).astype(np.uint8)
     probabilities = np.zeros((shown, classes), np.float32)
     probabilities[np.arange(shown), (labels + 1) % classes] = 0.875
-    counts = np.diag([n - errors, *[0] * (classes - 1)])
+    counts = np.diag([1000 - errors, *[0] * (classes - 1)])
     counts[0, 1] = errors
     return mistakes.worst_errors(
         pictures(shown), labels, probabilities, counts, class_names, variant=LONG_NAME, dataset="MNIST"

@@ -1,6 +1,6 @@
 """What the tests of what Glyphline guarantees have in common."""
 
-import subprocess
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import growing_by_at_most
 from tests.pipeline.conftest import Clone
 
 Event = tuple[str, tuple[Any, ...]]
@@ -18,6 +19,7 @@ RUN = (
 )
 LOADED = ("ctypes.", "code.__new__", "import", "function.__new__")
 heard: list[Event] | None = None
+MOST_GROWTH = 300 * 2**20  # bytes, of this process over a refusal
 
 # Each stage, of those in loops one.
 STAGES = (
@@ -36,6 +38,13 @@ STAGES = (
 def note(event: str, arguments: tuple[Any, ...]) -> None:
     if heard is not None and event.startswith((*RUN, *LOADED, "compile", "open")):
         heard.append((event, arguments))
+
+
+@pytest.fixture
+def growth() -> Iterator[None]:
+    """Fail where the test takes much memory."""
+    with growing_by_at_most(MOST_GROWTH):
+        yield
 
 
 @pytest.fixture
@@ -62,22 +71,11 @@ def differing(one: Clone, other: Clone) -> list[str]:
     return [path for path in sorted(left.keys() | right.keys()) if left.get(path) != right.get(path)]
 
 
-def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
-    """The lines of a process' output up to the first one with a text in it, or all if there is none."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        yield line
-        if text in line:
-            return
-
-
 def at_work(clone: Clone) -> list[str]:
     """The command lines of the processes that run in a clone."""
     found = []
     for process in psutil.process_iter():
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             if Path(process.cwd()) == clone.root and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(" ".join(process.cmdline()))
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
     return found

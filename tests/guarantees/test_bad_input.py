@@ -11,7 +11,7 @@ import pytest
 
 from glyphline.review.integrity import problems
 from tests import fuzzing
-from tests.conftest import REPOSITORY, python, refusal, replace
+from tests.conftest import REPOSITORY, edit, python, refusal, replace
 from tests.pipeline.conftest import Clone
 
 
@@ -98,8 +98,7 @@ def test_a_stage_that_reads_params_yaml_refuses_all_of_it(
 ) -> None:
     """Even what the stage itself does not use, in case a forged dvc.lock says that it was checked."""
     monkeypatch.chdir(shutil.copytree(small_run, tmp_path / "run"))
-    params = json.loads(Path("params.yaml").read_text(encoding="utf-8"))
-    Path("params.yaml").write_text(json.dumps(params | {"gate": {"accuracy_flor": 0.9}}), encoding="utf-8")
+    edit(Path("params.yaml"), lambda params: params.update(gate={"accuracy_flor": 0.9}))
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     main = importlib.import_module(f"stages.{stage}").main
     said = "params.yaml: gate.accuracy_flor: unknown key; did you mean accuracy_floor?"

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from glyphline.export.to_onnx import to_int8, to_onnx
 from glyphline.model import networks, training
 from glyphline.model.variant import Variant
 from glyphline.predict import exported
-from tests.conftest import Labelled, growing_by_at_most, refusal
+from tests.conftest import Labelled, refusal
 from tests.guarantees.conftest import Event
-from tests.guarantees.test_models import MOST_GROWTH, alarms
+from tests.guarantees.test_models import alarms
+
+pytestmark = pytest.mark.usefixtures("growth")
 
 FLIPPED = 300  # files with a few wrong bytes each
 
@@ -52,7 +54,7 @@ def wrote(folder: Path, content: bytes, **changes: Any) -> Path:
         "network_digest": exported.digest(content),
         "digest": exported.digest(b""),
     }
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.onnx").write_bytes(content)
     (folder / "network.json").write_text(json.dumps(description | changes), encoding="utf-8")
     return folder
@@ -64,18 +66,12 @@ def refused(folder: Path) -> str:
     return message
 
 
-@pytest.fixture(autouse=True)
-def _growth() -> Iterator[None]:
-    with growing_by_at_most(MOST_GROWTH):
-        yield
-
-
 def weight(model: ModelProto, ending: str) -> TensorProto:
     found: TensorProto = next(each for each in model.graph.initializer if each.name.endswith(ending))
     return found
 
 
-def replaced(model: ModelProto, tensor: TensorProto, values: Any) -> None:
+def replaced(tensor: TensorProto, values: Any) -> None:
     tensor.CopyFrom(numpy_helper.from_array(np.asarray(values), tensor.name))
 
 
@@ -92,14 +88,14 @@ def elsewhere(model: ModelProto) -> None:
         kernel.external_data.add(key=key, value=value)
 
 
-def inserted(operator: str, *inputs: np.ndarray, domain: str = "", **attributes: Any) -> Callable[[ModelProto], None]:
+def inserted(operator: str, *inputs: np.ndarray, domain: str = "") -> Callable[[ModelProto], None]:
     """An operator before the first convolution."""
 
     def insert(model: ModelProto) -> None:
         first = node(model, "Conv")
         names = [f"more_{position}" for position, _ in enumerate(inputs)]
         model.graph.initializer.extend(map(numpy_helper.from_array, inputs, names))
-        added = helper.make_node(operator, [first.input[0], *names], ["larger"], domain=domain, **attributes)
+        added = helper.make_node(operator, [first.input[0], *names], ["larger"], domain=domain)
         model.graph.node.insert(list(model.graph.node).index(first), added)
         first.input[0] = "larger"
 
@@ -108,8 +104,8 @@ def inserted(operator: str, *inputs: np.ndarray, domain: str = "", **attributes:
 
 def many_filters(model: ModelProto) -> None:
     kernel, bias = weight(model, "convolution_1_kernel"), weight(model, "convolution_1_bias")
-    replaced(model, kernel, np.zeros((1 << 20, 9, 3, 3), np.float32)[:, :, :1, :1])
-    replaced(model, bias, np.zeros(1 << 20, np.float32))
+    replaced(kernel, np.zeros((1 << 20, 9, 3, 3), np.float32)[:, :, :1, :1])
+    replaced(bias, np.zeros(1 << 20, np.float32))
 
 
 def lying(*dims: int) -> Callable[[ModelProto], None]:
@@ -136,30 +132,28 @@ GRAPHS: dict[str, Callable[[ModelProto], Any]] = {
     "an operator that is not read": inserted("Tile", np.array([1, 1, 1 << 20, 1])),
     "a product that repeats": inserted("Mul", np.zeros((1 << 20, 1, 1, 1), np.float32)),
     "padding of gigabytes": lambda model: replaced(
-        model, node_input(model, "Pad", 1), np.array([0, 0, 0, 0, 0, 0, 40_000, 40_000])
+        second_input(model, "Pad"), np.array([0, 0, 0, 0, 0, 0, 40_000, 40_000])
     ),
-    "padding in the wrong places": lambda model: replaced(
-        model, node_input(model, "Pad", 1), np.array([9, 0, 0, 0, -9])
-    ),
+    "padding in the wrong places": lambda model: replaced(second_input(model, "Pad"), np.array([9, 0, 0, 0, -9])),
     "a convolution that pads": lambda model: node(model, "Conv").attribute[0].ints.__setitem__(0, 1 << 40),
     "a convolution that widens": many_filters,
-    "another shape": lambda model: replaced(model, node_input(model, "Reshape", 1), np.array([0, 1 << 40])),
+    "another shape": lambda model: replaced(second_input(model, "Reshape"), np.array([0, 1 << 40])),
     "weights of petabytes": lying(1 << 30, 1 << 30),
     "weights of no size": lying(1 << 62, 4, 0),
     "weights of a negative size": lying(-1, -784),
     "a graph in an attribute": has_a_graph,
     "another output": lambda model: model.graph.output[0].__setattr__("name", "flatten"),
-    "fewer classes": lambda model: replaced(model, weight(model, "probabilities_bias"), np.zeros(9, np.float32)),
+    "fewer classes": lambda model: replaced(weight(model, "probabilities_bias"), np.zeros(9, np.float32)),
     "weights that are no numbers": lambda model: replaced(
-        model, weight(model, "probabilities_bias"), np.full(10, np.nan, np.float32)
+        weight(model, "probabilities_bias"), np.full(10, np.nan, np.float32)
     ),
     "many operators": lambda model: model.graph.node.extend([node(model, "Softmax")] * 1000),
     "no operator": lambda model: model.graph.ClearField("node"),
 }
 
 
-def node_input(model: ModelProto, operator: str, position: int) -> TensorProto:
-    return weight(model, node(model, operator).input[position])
+def second_input(model: ModelProto, operator: str) -> TensorProto:
+    return weight(model, node(model, operator).input[1])
 
 
 @pytest.mark.parametrize("attack", GRAPHS)

@@ -216,8 +216,7 @@ def test_damage_in_a_remote_is_refused_where_the_remote_is_verified(lean: Clone,
     pushing.dvc("push")
     digest = next(str(out["md5"]) for out in outs(lean, "train@mlp") if out["path"] == "models/mlp.keras")
     flip_a_bit(in_store(store, digest))
-    pushing.git("clone", "--quiet", str(pushing.root), str(tmp_path / "clone"))
-    clone = Clone(tmp_path / "clone")
+    clone = pushing.cloned(tmp_path / "clone")
     result = clone.dvc("pull", check=False)
     assert result.returncode != 0
     assert "models/mlp.keras" in result.stdout.partition("Checkout failed for following targets:")[2]

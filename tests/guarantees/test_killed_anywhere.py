@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.guarantees.conftest import STAGES, at_work, differing, lines_until
-from tests.pipeline.conftest import RUNNING, Clone
+from tests.guarantees.conftest import STAGES, at_work, differing
+from tests.pipeline.conftest import RUNNING, Clone, lines_until
 from tests.search.conftest import wait_until
 
 pytestmark = pytest.mark.long
@@ -30,8 +30,7 @@ CACHING_SECONDS = 0.2  # in which DVC does so, about
 @pytest.fixture(scope="module")
 def victim(lean: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The commit that the lean repository was run from, nothing run yet."""
-    clone = Clone(tmp_path_factory.mktemp("victim"))
-    clone.git("clone", "--quiet", str(lean.root), ".")
+    clone = lean.cloned(tmp_path_factory.mktemp("victim"))
     clone.git("reset", "--quiet", "--hard", "HEAD~1")
     return clone
 

@@ -17,12 +17,11 @@ from glyphline.config import load_params
 from glyphline.model import inference, networks, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant, choices
-from tests.conftest import REPOSITORY, growing_by_at_most, python, refusal
+from tests.conftest import REPOSITORY, python, refusal
 from tests.guarantees.conftest import Event
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
 VARIANTS = load_params(REPOSITORY / "params.yaml").variants
-MOST_GROWTH = 300 * 2**20  # bytes, of this process over a refusal
 Config = dict[str, Any]
 
 
@@ -52,12 +51,6 @@ def refused(path: Path) -> str:
     message = refusal(inference.probabilities, path, IMAGE)
     assert message.startswith(f"{path}: ")
     return message
-
-
-@pytest.fixture
-def growth() -> Iterator[None]:
-    with growing_by_at_most(MOST_GROWTH):
-        yield
 
 
 ALARMS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "marshal.loads", "pickle.find_class", "socket")

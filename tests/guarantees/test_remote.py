@@ -18,13 +18,8 @@ def pushed(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return pushed
 
 
-def fresh_clone(of: Clone, destination: Path) -> Clone:
-    of.git("clone", "--quiet", str(of.root), str(destination))
-    return Clone(destination)
-
-
 def test_after_a_pull_in_a_fresh_clone_nothing_is_run(pushed: Clone, tmp_path: Path) -> None:
-    clone = fresh_clone(pushed, tmp_path / "clone")
+    clone = pushed.cloned(tmp_path / "clone")
     clone.dvc("pull")
     assert differing(pushed, clone) == []
     output = clone.dvc("repro").stdout
@@ -36,7 +31,7 @@ def test_after_a_pull_in_a_fresh_clone_nothing_is_run(pushed: Clone, tmp_path: P
 
 @pytest.mark.long
 def test_a_repro_that_pulls_as_it_goes_runs_nothing(pushed: Clone, tmp_path: Path) -> None:
-    clone = fresh_clone(pushed, tmp_path / "clone")
+    clone = pushed.cloned(tmp_path / "clone")
     output = clone.dvc("repro", "--pull").stdout
     assert RUNNING.findall(output) == []
     assert differing(pushed, clone) == []

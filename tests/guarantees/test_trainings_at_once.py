@@ -10,7 +10,7 @@ import pytest
 
 from glyphline.repro import trainings_at_once
 from tests.guarantees.conftest import at_work, differing
-from tests.pipeline.conftest import Clone
+from tests.pipeline.conftest import Clone, lines_until
 from tests.search.conftest import wait_until
 
 GIB = 2**30
@@ -50,11 +50,7 @@ def test_whatever_ended_it_the_next_run_goes_on_to_the_bytes_of_dvc_repro(finish
         (signal.SIGKILL, "train@convnet: epoch"),
     ):
         process = clone.start(*command)
-        assert process.stdout is not None
-        for line in process.stdout:
-            said += line
-            if line.startswith(moment):
-                break
+        said += "".join(lines_until(process, moment))
         process.send_signal(number)
         said += process.communicate()[0]
         if number != signal.SIGKILL:  # that is for nobody to tell, and what it started goes on to its end

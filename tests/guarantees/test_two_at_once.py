@@ -2,11 +2,12 @@
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.guarantees.conftest import differing, lines_until, results
-from tests.pipeline.conftest import Clone
+from tests.guarantees.conftest import differing, results
+from tests.pipeline.conftest import Clone, lines_until
 
 pytestmark = pytest.mark.long
 
@@ -46,12 +47,12 @@ def one_after_the_other(lean: Clone, tmp_path_factory: pytest.TempPathFactory) -
 )
 def test_a_second_repro_during_the_first(
     lean: Clone,
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
     one_after_the_other: dict[str, dict[str, bytes]],
     command: str,
     moment: str,
 ) -> None:
-    clone = lean.copy(tmp_path_factory.mktemp("clone") / "clone")
+    clone = lean.copy(tmp_path / "clone")
     ask(clone, ASKED["two"])
     first = clone.start(command, "repro", PYTHONUNBUFFERED="1")
     said = "".join(lines_until(first, moment)) if moment else ""
@@ -68,9 +69,9 @@ def test_a_second_repro_during_the_first(
 
 
 def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
-    lean: Clone, tmp_path_factory: pytest.TempPathFactory, one_after_the_other: dict[str, dict[str, bytes]]
+    lean: Clone, tmp_path: Path, one_after_the_other: dict[str, dict[str, bytes]]
 ) -> None:
-    clone = lean.copy(tmp_path_factory.mktemp("queue") / "clone")
+    clone = lean.copy(tmp_path / "clone")
     for name, epochs in ASKED.items():
         clone.dvc("exp", "run", "--queue", "--name", name, "-S", f"variants.mlp.epochs={epochs}")
     clone.dvc("queue", "start", "--jobs", "2")

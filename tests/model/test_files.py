@@ -14,6 +14,7 @@ from glyphline.model import inference, kernels, networks, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from tests.conftest import Labelled
+from tests.guarantees.test_models import members_of
 
 # No dropout: what is drawn at random is not part of a saved network. A penalty on kernel and bias, because Keras
 # saves the two as one shared object, with an id from its place in memory.
@@ -82,28 +83,22 @@ def test_two_networks_with_the_same_history_have_equal_bytes(examples: tuple[Any
         kept.append(network)  # so that the second one does not take the first one's place in memory
         path = tmp_path / f"{name}.keras"
         network.save(path)
-        plain.append(member(path, "config.json"))
+        plain.append(members_of(path)["config.json"])
         save(network, path)
         rewritten.append(path.read_bytes())
     assert plain[0] != plain[1], "Keras alone writes the objects' places in memory"
     assert rewritten[0] == rewritten[1]
 
 
-def member(path: Path, name: str) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(name)
-
-
 def test_no_time_and_no_address_is_left_inside(trained: Any, path: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.keras"
     trained.save(plain)
-    assert "date_saved" in json.loads(member(plain, "metadata.json"))
-    with zipfile.ZipFile(plain) as archive:
-        members = set(archive.namelist())
+    assert "date_saved" in json.loads(members_of(plain)["metadata.json"])
+    members = members_of(path)
+    assert members.keys() == members_of(plain).keys()
     with zipfile.ZipFile(path) as archive:
-        assert set(archive.namelist()) == members
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    assert list(json.loads(member(path, "metadata.json"))) == ["keras_version"]
-    ids = {int(number) for number in re.findall(rb'"shared_object_id": (\d+)', member(path, "config.json"))}
+    assert list(json.loads(members["metadata.json"])) == ["keras_version"]
+    ids = {int(number) for number in re.findall(rb'"shared_object_id": (\d+)', members["config.json"])}
     assert ids, "the penalty is a shared object"
     assert ids == set(range(len(ids))), "numbered from 0 as they appear"

@@ -35,8 +35,8 @@ def others(digits: Labelled) -> Examples:
     return Examples(images[5::10], labels[5::10], 10)
 
 
-def fit(variant: Variant, train: Examples, validation: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
-    trained = training.fit(variant, train, validation, seed)
+def fit(variant: Variant, train: Examples, validation: Examples) -> tuple[Any, pd.DataFrame]:
+    trained = training.fit(variant, train, validation, seed=1)
     return trained.network, trained.history
 
 

@@ -7,15 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import REPOSITORY, files_for_git
+from tests.conftest import REPOSITORY
 
 # Not those of params.yaml, on which no test of the pipeline depends: one of dense layers and one of convolutions, with
 # further seeds.
@@ -77,10 +77,15 @@ class Clone:
         found: dict[str, Any] = YAML(typ="safe").load(self.read("dvc.lock"))["stages"]
         return found
 
-    def copy(self, destination: Path) -> Clone:
+    def copy(self, destination: Path) -> Self:
         """The same again, with a DVC cache of its own."""
         destination.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-a", self.root, destination], check=True)  # in a third of the time of shutil.copytree
+        return type(self)(destination)
+
+    def cloned(self, destination: Path) -> Clone:
+        """What git clones of it: its commits, and none of DVC's data."""
+        self.git("clone", "--quiet", str(self.root), str(destination))
         return Clone(destination)
 
     def commit(self, message: str = "Work") -> str:
@@ -88,6 +93,21 @@ class Clone:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def clone(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the finished repository, which the tests of a module change one after the other."""
+    return finished.copy(tmp_path_factory.mktemp("module") / "clone")
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> Iterator[str]:
+    """The lines of a process' output up to the first one with a text in it, or all if there is none."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if text in line:
+            return
 
 
 def build(folder: Path) -> None:
@@ -130,10 +150,20 @@ def start_repository(root: Path) -> Clone:
 
 
 def copy_tree(destination: Path) -> None:
-    """Copy what git tracks, and what it would track."""
-    for name in files_for_git():
-        (destination / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(REPOSITORY / name, destination / name)
+    """Copy what git tracks, and what it would track if it were asked to: uncommitted work is tested too."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode:
+        pytest.skip("this is no git repository")
+    for name in listing.stdout.split("\0"):
+        if name and (REPOSITORY / name).is_file():
+            (destination / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, destination / name)
 
 
 def shrink(

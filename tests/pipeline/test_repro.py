@@ -8,14 +8,6 @@ import pytest
 from tests.guarantees.declared import declarations
 from tests.pipeline.conftest import RUNNING, SEARCHES, VARIANTS, Clone
 
-UP_TO_DATE = "Data and pipelines are up to date."
-
-
-@pytest.fixture(scope="module")
-def clone(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy of the finished repository, to be changed."""
-    return finished.copy(tmp_path_factory.mktemp("repro") / "clone")
-
 
 def stages_run(output: str) -> set[str]:
     return set(RUNNING.findall(output))
@@ -111,7 +103,7 @@ def test_going_back_restores_results_without_training(clone: Clone) -> None:
     assert stages_run(clone.dvc("repro").stdout) <= {"check"}
     clone.git("checkout", "HEAD", "--", "dvc.lock")  # DVC keeps the entry of a variant that is gone
     assert clone.git("status", "--porcelain") == ""
-    assert UP_TO_DATE in clone.dvc("repro").stdout
+    assert "Data and pipelines are up to date." in clone.dvc("repro").stdout
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,10 @@ TURNED = {
 }
 
 
-def drawn(digit: NDArray[np.uint8], side: int = 280) -> Image.Image:
-    """A digit dark on light at (side, side) pixels, less a strip on the right, so that it is not square."""
+def drawn(digit: NDArray[np.uint8]) -> Image.Image:
+    """A digit dark on light at (280, 280) pixels, less a strip on the right, so that it is not square."""
     ink: NDArray[np.uint8] = 255 - digit
-    return Image.fromarray(ink).resize((side, side)).crop((0, 0, side - side // 10, side))
+    return Image.fromarray(ink).resize((280, 280)).crop((0, 0, 252, 280))
 
 
 def colours(levels: NDArray[Any] | Image.Image) -> Floats:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from glyphline.model.variant import Variant
 from glyphline.predict.command import class_names
 from glyphline.predict.prepare import Preparation
 from tests.conftest import REPOSITORY, Capture, Labelled, Write, load_record, python
+from tests.guarantees.test_models import members_of, wrote
 from tests.predict.test_pictures import drawn
 
 KANA = ["あ", "い", "う", "え", "お", "か", "き", "く", "け", "こ"]
@@ -89,7 +89,7 @@ def test_digits_that_people_drew_are_recognised_as_well_as_mnists_own(
 
 @pytest.mark.parametrize("name", ["mnist", "mnist-5k", "fashion-mnist", "kmnist", "k49"])
 def test_a_picture_of_the_set_gets_the_class_that_evaluate_gave_it(
-    name: str, model: Path, digits: Labelled, world: Path, capsys: Capture
+    name: str, model: Path, digits: Labelled, capsys: Capture
 ) -> None:
     record, images = load_record(name), digits[0][::5]
     if record.pictures.how == "fitted":  # clothes and kana reach to the edges, and may be light there
@@ -188,7 +188,7 @@ def test_a_name_or_a_class_that_no_terminal_shows_is_escaped(
 
 
 @pytest.fixture
-def unreadable(world: Path, pictures: list[str]) -> dict[str, str]:
+def unreadable(world: Path) -> dict[str, str]:
     """Files that are no pictures, and a word that the sentence about each has."""
     (world / "folder.png").mkdir()
     (world / "notes.png").write_text("seven\n", encoding="utf-8")
@@ -276,9 +276,7 @@ def test_what_is_no_keras_file_is_refused(trained: Path, pictures: list[str], wo
     os.mkfifo(world / "pipe.keras")
     for name in ("text", "empty", "truncated", "folder", "pipe"):
         assert "not a .keras file" in refused(world / f"{name}.keras", pictures, capsys)
-    with zipfile.ZipFile(trained) as archive, zipfile.ZipFile(world / "damaged.keras", "w") as changed:
-        for name in archive.namelist():
-            changed.writestr(name, b"no weights" if name == "model.weights.h5" else archive.read(name))
+    wrote(world / "damaged.keras", members_of(trained) | {"model.weights.h5": b"no weights"})
     assert "Keras cannot load this model" in refused(world / "damaged.keras", pictures, capsys)
 
 

@@ -1,10 +1,8 @@
 """Real git repositories with made-up results, the real DVC where it matters."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import chdir
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +48,8 @@ def predictions(right: Flags) -> NDArray[np.int64]:
     return np.where(right, LABELS, (LABELS + 1) % 10)
 
 
-@dataclass(frozen=True)
 class Scratch(Clone):
     """A git repository with made-up results, and nothing else of Glyphline's."""
-
-    params: dict[str, Any] = field(default_factory=lambda: dict(PARAMS))
 
     def write(self, path: Path | str, content: str) -> None:
         """Write a text file."""
@@ -62,9 +57,10 @@ class Scratch(Clone):
         (self.root / path).write_text(content, encoding="utf-8")
 
     def write_params(self, **changes: Any) -> None:
-        """Write params.yaml, its keys replaced by keyword arguments from now on."""
-        self.params.update(changes)
-        self.write(paths.PARAMS, json.dumps(self.params))
+        """Write params.yaml, or replace keys in the one that is there."""
+        there = (self.root / paths.PARAMS).is_file()
+        params = json.loads(self.read(str(paths.PARAMS))) if there else PARAMS
+        self.write(paths.PARAMS, json.dumps(params | changes))
 
     def write_results(self, right: Mapping[str, Flags], seeds: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Write params.yaml and metrics/ as the pipeline would if each variant were right where its flags say."""
@@ -127,9 +123,3 @@ def start(root: Path) -> Scratch:
     repository.git("config", "user.email", "test@example.org")
     repository.write(".dvc/config", "")
     return repository
-
-
-def copied(original: Scratch, root: Path) -> Scratch:
-    """A repository of its own with the same history, files and cache."""
-    shutil.copytree(original.root, root)
-    return Scratch(root, dict(original.params))

@@ -12,7 +12,7 @@ from glyphline.review.compare import compare_results
 from glyphline.review.pictures import draw
 from glyphline.review.results import read_results
 from glyphline.review.revision import choose
-from tests.review.conftest import LABELS, Scratch, copied, start, wrong
+from tests.review.conftest import LABELS, Scratch, start, wrong
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (len(LABELS), 28, 28), dtype=np.uint8)
 
@@ -33,7 +33,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
 @pytest.fixture
 def two_runs(history: Scratch, tmp_path: Path) -> Scratch:
     """That history, to do with as one likes."""
-    return copied(history, tmp_path / "scratch")
+    return history.copy(tmp_path / "scratch")
 
 
 def found(scratch: Scratch) -> list[Changed]:

@@ -1,16 +1,14 @@
 """`glyphline review` from end to end, in real repositories with the real git and DVC."""
 
-import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from glyphline import paths
 from glyphline.cli import main
-from tests.conftest import Capture
-from tests.review.conftest import Flags, Scratch, copied, start, wrong
+from tests.conftest import Capture, edit
+from tests.review.conftest import Flags, Scratch, start, wrong
 
 GATE = {"accuracy_floor": 0.9, "accuracy_drop": 0.005}
 
@@ -29,7 +27,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
 @pytest.fixture
 def honest(history: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
     """That repository, to do with as one likes; the working directory."""
-    repository = copied(history, tmp_path / "scratch")
+    repository = history.copy(tmp_path / "scratch")
     monkeypatch.chdir(repository.root)
     return repository
 
@@ -82,9 +80,7 @@ def test_falls_within_noise_that_add_up_fail_the_gate_against_a_baseline(honest:
 
 def test_a_metric_changed_by_hand_fails_the_gate(honest: Scratch, capsys: Capture) -> None:
     run(honest, wrong(range(25)))
-    metrics = json.loads((honest.root / paths.TEST_METRICS).read_text())
-    metrics["mlp"]["accuracy"] = 0.99
-    honest.write(paths.TEST_METRICS, json.dumps(metrics))
+    edit(honest.root / paths.TEST_METRICS, lambda metrics: metrics["mlp"].update(accuracy=0.99))
     honest.commit()
     status, out, err = outcome(capsys, "--gate")
     assert status == 1
@@ -97,14 +93,13 @@ def test_a_clone_without_data_is_enough(
 ) -> None:
     run(honest, wrong(range(10)))
     there = outcome(capsys, "main")[1]
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(honest.root), str(clone)], check=True)
-    monkeypatch.chdir(clone)
+    clone = honest.cloned(tmp_path / "clone")
+    monkeypatch.chdir(clone.root)
     status, out, _ = outcome(capsys, "origin/main", "--gate", "--html", str(tmp_path / "out/page.html"))
     assert status == 0
     assert out.replace("origin/main", "main") == there
     assert "Test images that changed" not in (tmp_path / "out/page.html").read_text(encoding="utf-8")
-    assert subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True).stdout == b""
+    assert clone.git("status", "--porcelain") == ""
 
 
 def test_with_the_cache_the_page_has_a_gallery(honest: Scratch, tmp_path: Path, capsys: Capture) -> None:

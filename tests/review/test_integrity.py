@@ -95,9 +95,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.fixture(scope="module")
 def healthy(origin: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone of it, without data."""
-    root = tmp_path_factory.mktemp("clone") / "healthy"
-    origin.git("clone", "--quiet", str(origin.root), str(root))
-    return Clone(root)
+    return origin.cloned(tmp_path_factory.mktemp("clone") / "healthy")
 
 
 @pytest.fixture

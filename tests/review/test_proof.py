@@ -14,6 +14,7 @@ from glyphline import paths
 from glyphline.evaluation import scoring
 from glyphline.evaluation.metrics import measure
 from glyphline.review.proof import Proof, compare, to_markdown
+from tests.conftest import edit
 from tests.pipeline.conftest import Clone
 
 TEST_METRICS, OF_MLP = "metrics/test.json", "metrics/test.json: mlp"
@@ -26,12 +27,6 @@ def proof_of(forged: Clone) -> Proof:
     forged.git("checkout", "HEAD~1", "--", "dvc.lock", "metrics")
     forged.git("reset", "--quiet")
     return compare(forged.root)
-
-
-def edit(path: Path, change: Callable[[Any], None]) -> None:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    change(values)
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def predict(root: Path, variant: str, images: int, right: bool) -> None:

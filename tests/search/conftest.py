@@ -19,8 +19,8 @@ from distributed import Client
 from glyphline.search.cluster import connected
 from glyphline.search.settings import CLUSTER_VARIABLES
 from stages import tune
-from tests.conftest import REPOSITORY, Labelled
-from tests.pipeline.conftest import Clone
+from tests.conftest import REPOSITORY, Labelled, params_in
+from tests.pipeline.conftest import Clone, lines_until
 from tests.stages.test_train import prepare
 
 NAME = "tuned"  # of the search
@@ -72,16 +72,8 @@ def set_search(
     **changes: Any,
 ) -> None:
     """Write a folder's params.yaml, the search with these keys replaced."""
-    values = {
-        "seed": seed,
-        "dataset": "mnist-5k",
-        "preprocess": {"validation_fraction": 0.25},
-        "variants": {"thin": {"dense": [8], "epochs": 1}},
-        "searches": {NAME: SEARCH | changes},
-        "workers": workers,
-        "trial_memory_gib": trial_memory_gib,
-    }
-    (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    searches = {NAME: SEARCH | changes}
+    params_in(folder, seed=seed, searches=searches, workers=workers, trial_memory_gib=trial_memory_gib)
     (folder / "data/raw").mkdir(exist_ok=True)
     (folder / "data/raw/dataset.json").write_text(json.dumps({"leading_metric": metric}), encoding="utf-8")
 
@@ -94,13 +86,10 @@ def start(folder: Path, module: str, *arguments: str, **variables: str) -> subpr
 
 def wait_for(process: subprocess.Popen[str], text: str) -> str:
     """Read a process' output up to a line that has `text` in it, and return that line."""
-    assert process.stdout is not None
-    output = []
-    for line in process.stdout:
-        output.append(line)
-        if text in line:
-            return line
-    pytest.fail(f"ended without {text!r}:\n{''.join(output)}")
+    output = list(lines_until(process, text))
+    if not output or text not in output[-1]:
+        pytest.fail(f"ended without {text!r}:\n{''.join(output)}")
+    return output[-1]
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -112,11 +101,9 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def kill_group(process: subprocess.Popen[str]) -> None:
     """End a process and all that it started, at once."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.communicate(timeout=LONGEST)
+        process.communicate(timeout=LONGEST)
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

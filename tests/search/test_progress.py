@@ -17,11 +17,6 @@ def search(**changes: Any) -> Search:
     return Search.model_validate(SEARCH | {"fixed": {"epochs": 5}} | changes)
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def test_a_line_a_trial_says_what_is_done_the_best_and_the_time_left() -> None:
     output = io.StringIO()
     progress = Progress(search(), "balanced_accuracy", threads=2, output=output)
@@ -60,7 +55,8 @@ def test_minutes_are_over_when_one_trial_more_would_end_later() -> None:
 
 
 def test_a_terminal_gets_a_bar_that_fills_with_the_epochs() -> None:
-    output = Terminal()
+    output = io.StringIO()
+    output.isatty = lambda: True  # type: ignore[method-assign]
     progress = Progress(search(trials=2), "accuracy", threads=1, output=output)
     progress.epoch(0, 1)
     progress.epoch(0, 2)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from glyphline.export import plain
 from glyphline.export.to_onnx import to_onnx
 from glyphline.model import networks
 from glyphline.model.variant import Variant
-from glyphline.predict import exported
-from tests.browser import DESKTOP, DIGITS, PHONE, draw, opened, says, strokes
+from tests.browser import DESKTOP, DIGITS, PHONE, draw, opened, passed_by_axe, says, strokes
 from tests.conftest import Labelled
 from tests.fuzzing import PICTURE_KINDS
+from tests.guarantees.test_exported import wrote
 from tests.predict.test_pictures import drawn
 from tests.serve.conftest import Server, serving
 
@@ -182,22 +180,13 @@ def test_it_asks_for_the_token_or_takes_it_from_the_address(browser: Browser, ex
             context.close()
 
 
-def test_of_thousands_of_classes_the_best_ten_are_shown(browser: Browser, exports: Path, tmp_path: Path) -> None:
+def test_of_thousands_of_classes_the_best_ten_are_shown(browser: Browser, tmp_path: Path) -> None:
     """Of a network that has learned nothing, with long names in two scripts, and shown colours as they are."""
     content = to_onnx(plain.folded(networks.build(Variant(dense=[8], epochs=1), (32, 32, 3), 3000, steps=1)))
-    description = json.loads((exports / "mlp/network.json").read_text(encoding="utf-8")) | {
-        "classes": [f"しるし {n}" if n % 2 else f"a_sign_of_a_rather_long_name_{n}" for n in range(3000)],
-        "side": 32,
-        "channels": 3,
-        "pictures": {"how": "fitted"},
-        "centred": None,
-        "network_digest": exported.digest(content),
-    }
-    folder = tmp_path / "exports/untrained"
-    folder.mkdir(parents=True)
-    (folder / "network.onnx").write_bytes(content)
-    (folder / "network.json").write_text(json.dumps(description), encoding="utf-8")
-    with serving(folder.parent) as server, opened(browser, server.address, PHONE) as page:
+    names = [f"しるし {n}" if n % 2 else f"a_sign_of_a_rather_long_name_{n}" for n in range(3000)]
+    folder = tmp_path / "exports"
+    wrote(folder / "untrained", content, classes=names, side=32, channels=3, pictures={"how": "fitted"})
+    with serving(folder) as server, opened(browser, server.address, PHONE) as page:
         draw(page, "7")
         expect(page.locator(".bars li")).to_have_count(10, timeout=30_000)
         expect(page.locator("#finding")).to_contain_text("sure; then")
@@ -212,9 +201,7 @@ def test_axe_finds_nothing_inaccessible(open_page: Open, viewport: dict[str, int
         if digit:
             draw(page, digit)
             says(page, digit)
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
-    rules = {each["id"] for each in results.response["passes"]}
+        rules = passed_by_axe(page)
     assert {"color-contrast", "heading-order", "image-alt", "landmark-one-main", "label"} <= rules
 
 

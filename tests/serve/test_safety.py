@@ -25,16 +25,13 @@ from tests.serve.conftest import Server, serving
 def sent(server: Server, *parts: bytes, pause: float = 0.0) -> bytes:
     """What comes back until the server closes the connection, which is sent the parts."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-        for part in parts:
-            try:
+        with contextlib.suppress(OSError):
+            for part in parts:
                 connection.sendall(part)
-            except OSError:
-                break
-            time.sleep(pause)
-        try:
+                time.sleep(pause)
+        with contextlib.suppress(ConnectionResetError):
             return connection.makefile("rb").read()
-        except ConnectionResetError:
-            return b""
+    return b""
 
 
 # Who may ask

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from glyphline.errors import ParamsError
 from stages import check
 from tests.conftest import Write, refusal, replace
+from tests.pipeline.conftest import start_repository
 
 
 @pytest.mark.parametrize(
@@ -51,24 +51,18 @@ def test_variants_whose_layers_the_images_do_not_outlast_are_refused_together(wr
 
 def test_git_takes_back_a_value_that_was_refused(write_params: Write, world: Path) -> None:
     """Even where the file's size and time are those of the committed one, which is all that git compares at first."""
-
-    def git(*arguments: str) -> str:
-        settings = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.trustctime=false")
-        return subprocess.run(["git", *settings, *arguments], capture_output=True, text=True, check=True).stdout
-
     params = world / "params.yaml"
     write_params(seed=7)
     os.utime(params, (1e9, 1e9))
-    git("init", "--quiet")
-    git("add", "params.yaml")
-    git("commit", "--quiet", "--message", "Seven")
+    clone = start_repository(world)
+    clone.git("config", "core.trustctime", "false")
     committed = params.read_bytes()
     params.write_bytes(committed.replace(b'"seed": 7', b'"seed": x'))
     os.utime(params, (1e9, 1e9))
-    assert git("status", "--porcelain", "--untracked-files=no") == "", "git is fooled"
+    assert clone.git("status", "--porcelain", "--untracked-files=no") == "", "git is fooled"
     with pytest.raises(ParamsError):
         check.main()
-    git("checkout", "params.yaml")
+    clone.git("checkout", "params.yaml")
     assert params.read_bytes() == committed
 
 

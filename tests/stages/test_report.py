@@ -11,11 +11,10 @@ from tests.conftest import REPOSITORY, python, refusal
 
 
 @pytest.fixture
-def tree(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(small_run: Path, world: Path) -> Path:
     """What plot leaves, copied: to spoil."""
-    copy = shutil.copytree(small_run, tmp_path / "tree", ignore=shutil.ignore_patterns("report"))
-    monkeypatch.chdir(copy)
-    return Path(copy)
+    ignored = shutil.ignore_patterns("report")
+    return Path(shutil.copytree(small_run, world, ignore=ignored, dirs_exist_ok=True))
 
 
 def test_report_writes_one_page_twice_alike(tree: Path, small_run: Path) -> None:

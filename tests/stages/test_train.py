@@ -13,7 +13,7 @@ from glyphline.data.splits import split
 from glyphline.model import inference
 from glyphline.model.training import Examples
 from stages import preprocess, train
-from tests.conftest import REPOSITORY, Labelled, Write, refusal
+from tests.conftest import REPOSITORY, Labelled, Write, params_in, refusal
 from tests.pipeline.conftest import Clone
 
 # Everything that draws at random or is saved as a shared object: dropout of both kinds, and a penalty.
@@ -36,11 +36,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory, digits: Labelled) -> Runs:
     """The stage run twice, on one core and on all: the folder, and all that it printed."""
     processes = []
     cores = psutil.Process().cpu_affinity()
-    params = {"seed": 7, "dataset": "mnist-5k", "preprocess": {"validation_fraction": 0.25}}
     for number, allowed in enumerate((cores[:1], cores)):
         folder = tmp_path_factory.mktemp(f"run{number}")
         prepare(folder, digits)
-        (folder / "params.yaml").write_text(json.dumps(params | {"variants": {"net": RESTLESS}}), encoding="utf-8")
+        params_in(folder, limit=None, variants={"net": RESTLESS})
         command = (sys.executable, "-m", "stages.train", "net")
         process = Clone(folder).start(*command, PYTHONPATH=str(REPOSITORY), PYTHONHASHSEED=str(number))
         psutil.Process(process.pid).cpu_affinity(allowed)
