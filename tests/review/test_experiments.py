@@ -6,10 +6,8 @@ from glyphline.evaluation.metrics import METRICS
 from glyphline.review import experiments
 from tests.conftest import refusal
 
-SCORE = {
-    **{"accuracy_low": 0.9, "accuracy_high": 0.99, "loss": 0.1, "n": 1000},
-    **{"balanced_accuracy": 0.95, "balanced_accuracy_low": 0.92, "balanced_accuracy_high": 0.96},
-}
+ENDS = {"": 0.95, "_low": 0.9, "_high": 0.99}
+SCORE = {"loss": 0.1, "n": 1000} | {f"{name}{end}": ENDS[end] for name in METRICS for end in ENDS}
 
 
 def experiment(
@@ -19,7 +17,7 @@ def experiment(
     params = {"seed": seed, "variants": {"mlp": {"epochs": 2, "dense": [512], **mlp}}}
     data = {
         "params": {"params.yaml": {"data": params}},
-        "metrics": {"metrics/test.json": {"data": {"mlp": {"accuracy": accuracy, **SCORE}}}},
+        "metrics": {"metrics/test.json": {"data": {"mlp": SCORE | {"accuracy": accuracy}}}},
     }
     executor = None if state is None else {"state": state, "name": "dvc-task", "local": None}
     return {"revs": [{"rev": "0" * 40, "name": name, "data": data}], "executor": executor, "name": name}
