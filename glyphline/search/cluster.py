@@ -149,7 +149,7 @@ def _workers_here(count: int) -> Iterator[distributed.LocalCluster]:
                 security=True,  # certificates made for this cluster
                 dashboard_address=f"{LOOPBACK}:0",
                 worker_dashboard_address=f"{LOOPBACK}:0",
-                silence_logs=logging.CRITICAL,  # below are stopped trials and the search's end
+                silence_logs=logging.CRITICAL,  # workers log stopped trials and ends at lower levels
             )
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

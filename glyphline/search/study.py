@@ -265,7 +265,10 @@ def open_study(search: Search, seed: int, data: str, metric: str) -> Iterator[St
     """
     if metric not in METRICS:
         known = " or ".join(METRICS)
-        raise ParamsError(f"{paths.PARAMS}: searches: a search goes by {known}, but {metric!r} leads the data set")
+        raise ParamsError(
+            f"{paths.PARAMS}: searches: a search goes by {known}, but the data set's leading_metric is {metric!r}; "
+            "remove the searches, or let another metric lead"
+        )
     path = paths.study(digest(search, seed, [data, metric], versions()))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:

@@ -1,7 +1,7 @@
 """The page and the API: what is asked, what is answered, and what is too much.
 
 Each limit holds for all callers together or for one request, so that no number of them takes more than so much memory
-and time. A request beyond the limits gets 503 at once.
+and time. A request that comes when they are reached gets 503 at once.
 """
 
 from __future__ import annotations

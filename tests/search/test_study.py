@@ -38,7 +38,7 @@ def search(**changes: Any) -> Search:
 
 def test_a_leading_metric_that_no_trial_measures_is_refused() -> None:
     said = refusal(open_study(search(), 1, "", "macro_f1").__enter__)
-    assert said.endswith(": a search goes by accuracy or balanced_accuracy, but 'macro_f1' leads the data set")
+    assert said.endswith("is 'macro_f1'; remove the searches, or let another metric lead")
 
 
 def draws(wanted: Search, seed: int, count: int) -> list[dict[str, Any]]:
