@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from glyphline.evaluation.metrics import METRICS
 from tests.browser import DESKTOP, PHONE, opened, passed_by_axe
 
 PAPER = {"width": 702, "height": 1000}  # A4 without its margins, CSS pixels
-HEADINGS = 9  # of the ranking, each of which sorts
+HEADINGS = 7 + len(METRICS)  # of the ranking, each of which sorts
 
 Open = Callable[..., Page]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from glyphline.errors import ParamsError
+from glyphline.evaluation.metrics import METRICS
 from stages import check
 from tests.conftest import Write, refusal, replace
 from tests.pipeline.conftest import start_repository
@@ -16,7 +17,7 @@ from tests.pipeline.conftest import start_repository
     ("old", "new", "said"),
     [
         ("title:", "speed: 11\ntitle:", "speed: unknown key"),
-        ("balanced_accuracy", "loss", "leading_metric: expected accuracy or balanced_accuracy, but it is 'loss'"),
+        ("balanced_accuracy", "loss", f"leading_metric: expected {' or '.join(METRICS)}, but it is 'loss'"),
     ],
 )
 def test_a_mistake_in_the_record_is_refused_and_in_another_s_is_not(
